@@ -1,0 +1,33 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[torch,dev,docs]'
+	touch $@
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: .venv/installed  ## create .venv and install everything
+
+demo: setup  ## train, prune, quantize, compile, verify and measure a ResNet-20 on real digits
+	$(BIN)/openwork demo --out out/demo
+
+test: setup  ## run every test
+	$(BIN)/pytest
+
+check: setup  ## format, lint, types, floors
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup  ## ResNet-50 against onnxruntime (and OpenVINO when installed), interleaved
+	$(BIN)/python -m bench.cpu
+
+docs: setup  ## build the documentation into site/
+	$(BIN)/mkdocs build --strict
+
+.PHONY: help setup demo test check bench docs

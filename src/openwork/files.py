@@ -1,0 +1,92 @@
+"""Files and directories that are written whole or not at all."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from openwork.errors import ArtifactError
+
+
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Write a file under a temporary name beside it, flush it to disk, then rename it into place.
+
+    Args:
+        path: the final name; its directory is made when missing.
+        content: bytes, or text written as UTF-8.
+    Raises: ArtifactError: the place cannot be written. Nothing half-written is left.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise _cannot_write(path, error) from error
+
+
+@contextmanager
+def whole_directory(path: Path, *, replaces: str | None = None) -> Iterator[Path]:
+    """Yield a temporary directory that takes the place of `path` when the block ends without an error.
+
+    Args:
+        path: the final name. It may exist if it is empty.
+        replaces: a file name by which an older directory of the same kind is known (`manifest.json`); a
+            directory that holds it is replaced, any other directory with content is refused.
+    Raises: ArtifactError: the place cannot be written or holds something else. Nothing half-written is left.
+    """
+    _refuse_foreign(path, replaces)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    try:
+        temporary.chmod(0o755)
+        yield temporary
+        _swap(temporary, path)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _refuse_foreign(path: Path, replaces: str | None) -> None:
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise ArtifactError(f"{path}: is a file, not a directory; give -o another name")
+    if any(path.iterdir()) and not (replaces is not None and (path / replaces).is_file()):
+        raise ArtifactError(f"{path}: holds other files; give -o an empty or new directory")
+
+
+def _swap(temporary: Path, path: Path) -> None:
+    """Rename `temporary` to `path`, moving an older directory away first and bringing it back on failure."""
+    if not path.exists():
+        temporary.rename(path)
+        return
+    older = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent)) / "old"
+    try:
+        path.rename(older)
+        try:
+            temporary.rename(path)
+        except OSError:
+            older.rename(path)
+            raise
+    finally:
+        with suppress(OSError):
+            shutil.rmtree(older.parent)
+
+
+def _cannot_write(path: Path, error: OSError) -> ArtifactError:
+    return ArtifactError(f"{path}: cannot be written ({error.strerror or error}); choose a writable place")
