@@ -23,6 +23,7 @@ extern "C" {
 #endif
 
 #define OPENWORK_ABI 1
+#define OPENWORK_API __attribute__((visibility("default")))
 
 enum openwork_type {
   OPENWORK_FLOAT32 = 1,
@@ -46,29 +47,29 @@ typedef struct openwork_session openwork_session;
 typedef void (*openwork_tap)(void *user, int32_t step, const void *arena);
 
 /* The OPENWORK_ABI this library was built with. */
-int32_t openwork_abi(void);
+OPENWORK_API int32_t openwork_abi(void);
 
-int32_t openwork_input_count(void);
-int32_t openwork_output_count(void);
-const openwork_tensor *openwork_input(int32_t index);  /* NULL when out of range */
-const openwork_tensor *openwork_output(int32_t index); /* NULL when out of range */
+OPENWORK_API int32_t openwork_input_count(void);
+OPENWORK_API int32_t openwork_output_count(void);
+OPENWORK_API const openwork_tensor *openwork_input(int32_t index);  /* NULL when out of range */
+OPENWORK_API const openwork_tensor *openwork_output(int32_t index); /* NULL when out of range */
 
 /* Reads and checks the weights, allocates all memory, starts threads - 1 workers.
  * params: path of deploy.params. threads: 1..64.
  * Environment: OPENWORK_ISA = avx512 | avx2 | portable forces an instruction set.
  * Returns NULL on failure and writes a one-line reason into error (size bytes, always terminated). */
-openwork_session *openwork_open(const char *params, int32_t threads, char *error, size_t size);
+OPENWORK_API openwork_session *openwork_open(const char *params, int32_t threads, char *error, size_t size);
 
 /* Runs the network once. Never fails: everything was checked and allocated by openwork_open. */
-void openwork_run(openwork_session *session, const void *const *inputs, void *const *outputs);
-void openwork_run_tapped(openwork_session *session, const void *const *inputs, void *const *outputs,
-                         openwork_tap tap, void *user);
+OPENWORK_API void openwork_run(openwork_session *session, const void *const *inputs, void *const *outputs);
+OPENWORK_API void openwork_run_tapped(openwork_session *session, const void *const *inputs, void *const *outputs,
+                                      openwork_tap tap, void *user);
 
 /* The instruction set in use: "avx512", "avx2" or "portable". */
-const char *openwork_isa(const openwork_session *session);
+OPENWORK_API const char *openwork_isa(const openwork_session *session);
 
 /* Stops the workers and frees everything. NULL is allowed. */
-void openwork_close(openwork_session *session);
+OPENWORK_API void openwork_close(openwork_session *session);
 
 #ifdef __cplusplus
 }

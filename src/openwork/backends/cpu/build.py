@@ -1,0 +1,187 @@
+"""Program in, native library out."""
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from ctypes import string_at
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openwork.backends.cpu.compiler import Source, cache_directory, compile_objects, link_library
+from openwork.backends.cpu.emit import emit
+from openwork.backends.cpu.kernels import (
+    CSRC,
+    INSTRUCTION_SETS,
+    KERNELS,
+    RUNTIME_SOURCES,
+    kernels_header,
+    kernels_tables,
+)
+from openwork.backends.cpu.layout import LANE, Plain, Planes
+from openwork.backends.cpu.params import pack_params
+from openwork.backends.cpu.plan import Plan
+from openwork.backends.cpu.steps import flip_inputs, plan_step, write_outputs
+from openwork.files import write_whole
+from openwork.lowering import Arena, Conv, FullyConnected, Program, Step, plan_arena
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What became of one step of the Program, and where its result lies while it runs.
+
+    kernels: those called, in order. offset: bytes into the arena, or None if the result is in the caller's output.
+    planes: the fields of `Planes` if the result is planar, else None.
+    macs, effective_macs: all multiply-accumulates, and those with nonzero weights; weights, nonzeros: counted.
+    """
+
+    index: int
+    name: str
+    operator: str
+    kernels: tuple[str, ...]
+    output: str
+    shape: tuple[int, ...]
+    dtype: str
+    offset: int | None
+    planes: Mapping[str, int] | None
+    macs: int
+    effective_macs: int
+    weights: int
+    nonzeros: int
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> "StepRecord":
+        fields = dict(data)
+        return StepRecord(**fields | {"shape": tuple(fields["shape"]), "kernels": tuple(fields["kernels"])})
+
+
+@dataclass(frozen=True)
+class CpuBuild:
+    """What `build` made: a record for each step, bytes of working memory."""
+
+    steps: tuple[StepRecord, ...]
+    arena_bytes: int
+
+
+def build(program: Program, directory: Path, *, threads: int) -> CpuBuild:
+    """Compile a program: write deploy.c, deploy.so, deploy.params and openwork.h into a directory.
+
+    Args:
+        program: from `lowering.lower`.
+        directory: exists.
+        threads: for which work is divided; the library runs with any number.
+    Raises: BuildError: no compiler, a failing compiler, or a tensor that no kernel takes.
+    """
+    plan = make_plan(program, threads)
+    arena = plan_arena([(r.first, r.last) for r in plan.regions], [r.nbytes for r in plan.regions])
+    source = emit(plan, arena)
+    write_whole(directory / "deploy.c", source.text)
+    write_whole(directory / "deploy.params", pack_params([tensor.data for tensor in plan.params], source.plan_id))
+    shutil.copyfile(CSRC / "include" / "openwork.h", directory / "openwork.h")
+    headers = generated_headers()
+    include = (CSRC / "include", CSRC / "cpu", headers)
+    objects = compile_objects([*kernel_sources(headers), Source(directory / "deploy.c", (), include)])
+    link_library(objects, directory / "deploy.so")
+    return CpuBuild(_records(plan, arena), arena.size)
+
+
+def make_plan(program: Program, threads: int) -> Plan:
+    """Every call of every step, and the memory they need."""
+    plan = Plan(program, threads)
+    plan.step = -1
+    flip_inputs(plan)
+    for index, step in enumerate(program.steps):
+        plan.step = index
+        plan_step(plan, step)
+    plan.step = len(program.steps)
+    write_outputs(plan)
+    return plan
+
+
+def generated_headers() -> Path:
+    """The folder in the cache that holds kernels.h and kernels.c for this version of the kernel list."""
+    header, tables = kernels_header(), kernels_tables()
+    folder = cache_directory() / "generated" / hashlib.sha256((header + tables).encode()).hexdigest()[:16]
+    for name, text in (("kernels.h", header), ("kernels.c", tables)):
+        if not (folder / name).exists():
+            write_whole(folder / name, text)
+    return folder
+
+
+def kernel_sources(headers: Path) -> list[Source]:
+    """All C of the library but the plan: each kernel for each instruction set, tables, run time."""
+    include = (CSRC / "include", CSRC / "cpu", headers)
+    kernels = [
+        Source(CSRC / "cpu" / f"{kernel.name}.c", (*isa.flags, f"-DOW_ISA={isa.name}"), include)
+        for kernel in KERNELS
+        for isa in INSTRUCTION_SETS
+    ]
+    runtime = [Source(CSRC / "cpu" / name, (), include) for name in RUNTIME_SOURCES]
+    return [*kernels, *runtime, Source(headers / "kernels.c", (), include)]
+
+
+def read_result(record: StepRecord, arena: int) -> NDArray[np.generic]:
+    """Copy one step's result out of working memory, as `openwork_run_tapped` hands it to a tap.
+
+    Args:
+        record: with an offset; results in the caller's own output are read there.
+        arena: address of the working memory.
+    Returns: the array in the ONNX layout and dtype.
+    """
+    assert record.offset is not None
+    stored = "uint8" if record.dtype == "int8" else record.dtype
+    if record.planes is None:
+        nbytes = int(np.prod(record.shape)) * np.dtype(stored).itemsize
+        result = np.frombuffer(string_at(arena + record.offset, nbytes), stored).reshape(record.shape)
+    else:
+        layout = Planes(**record.planes)
+        raw = np.frombuffer(string_at(arena + record.offset, layout.nbytes), np.uint8)
+        result = _from_planes(raw, layout).view(stored)[..., 0] if layout.deep == 1 else _from_planes(raw, layout)
+        result = result.reshape(record.shape)
+    return (result ^ 0x80).view(np.int8) if record.dtype == "int8" else result.copy()
+
+
+def _from_planes(raw: NDArray[np.uint8], layout: Planes) -> NDArray[np.uint8]:
+    """Bytes of the pixels: [images, channels, height, width] for four channels a lane, [..., width, 4] for one."""
+    body = raw[LANE * layout.lead :].reshape(layout.planes, layout.stride, LANE)
+    pixels = body[:, : layout.height * layout.row].reshape(layout.planes, layout.height, layout.row, LANE)
+    pixels = pixels[:, :, : layout.width]
+    if layout.deep == 1:
+        return np.ascontiguousarray(pixels)
+    channels = pixels.transpose(0, 3, 1, 2).reshape(layout.images, -1, layout.height, layout.width)
+    return np.ascontiguousarray(channels[:, : layout.channels])
+
+
+def _records(plan: Plan, arena: Arena) -> tuple[StepRecord, ...]:
+    return tuple(_record(plan, arena, index, step) for index, step in enumerate(plan.program.steps))
+
+
+def _record(plan: Plan, arena: Arena, index: int, step: Step) -> StepRecord:
+    place = plan.place(step.output)
+    buffer = plan.program.buffers[step.output]
+    in_arena = place.address.space == "arena"
+    weight = plan.program.constants[step.weight] if isinstance(step, Conv | FullyConnected) else np.empty(0)
+    outputs = int(np.prod(buffer.shape))
+    macs = outputs * weight[0].size if weight.size else 0
+    nonzeros = int(np.count_nonzero(weight))
+    return StepRecord(
+        index=index,
+        name=step.name,
+        operator=type(step).__name__,
+        kernels=tuple(call.kernel for call in plan.calls if call.step == index),
+        output=step.output,
+        shape=buffer.shape,
+        dtype=buffer.dtype,
+        offset=arena.offsets[place.address.index] + place.address.offset if in_arena else None,
+        planes=None if isinstance(place.layout, Plain) else asdict(place.layout),
+        macs=macs,
+        effective_macs=macs * nonzeros // weight.size if weight.size else 0,
+        weights=weight.size,
+        nonzeros=nonzeros,
+    )

@@ -1,0 +1,115 @@
+"""The one list of kernels, and the C that declares them.
+
+Listed means declared, compiled for every instruction set, and tested: tests walk this table too. A kernel's
+source is `csrc/cpu/<name>.c`; it is compiled once for each instruction set, as `<name>_<instruction set>`.
+"""
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+CSRC = Path(str(files("openwork"))) / "csrc"
+
+
+@dataclass(frozen=True)
+class InstructionSet:
+    """name: as in OPENWORK_ISA. flags: what the C compiler needs to use it."""
+
+    name: str
+    flags: tuple[str, ...]
+
+
+INSTRUCTION_SETS = (
+    InstructionSet("portable", ()),
+    InstructionSet("avx2", ("-mavx2", "-mfma")),
+    InstructionSet(
+        "avx512",
+        ("-mavx2", "-mfma", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """name: `<dtype>_<operator>_<pattern>`; step: the descriptor in runtime.h that it takes."""
+
+    name: str
+    step: str
+
+
+KERNELS = (
+    Kernel("f32_conv_rows1", "ow_f32_conv"),
+    Kernel("f32_conv_rows4", "ow_f32_conv"),
+    Kernel("u8_conv_rows1", "ow_u8_conv"),
+    Kernel("u8_conv_rows4", "ow_u8_conv"),
+    Kernel("f32_fully_connected_dense", "ow_fully_connected"),
+    Kernel("f32_fully_connected_sparse", "ow_fully_connected"),
+    Kernel("u8_fully_connected_dense", "ow_fully_connected"),
+    Kernel("u8_fully_connected_sparse", "ow_fully_connected"),
+    Kernel("x32_repack", "ow_repack"),
+    Kernel("f32_max_pool", "ow_pool2d"),
+    Kernel("u8_max_pool", "ow_pool2d"),
+    Kernel("f32_average_pool", "ow_pool2d"),
+    Kernel("u8_average_pool", "ow_pool2d"),
+    Kernel("f32_mean_planar", "ow_mean"),
+    Kernel("u8_mean_planar", "ow_mean"),
+    Kernel("f32_mean_plain", "ow_mean"),
+    Kernel("u8_mean_plain", "ow_mean"),
+    Kernel("f32_add", "ow_map"),
+    Kernel("u8_add", "ow_map"),
+    Kernel("f32_clip", "ow_map"),
+    Kernel("u8_rescale", "ow_map"),
+    Kernel("u8_quantize", "ow_map"),
+    Kernel("f32_dequantize", "ow_map"),
+    Kernel("x8_flip", "ow_map"),
+    Kernel("x8_copy", "ow_copy"),
+    Kernel("x32_copy", "ow_copy"),
+    Kernel("f32_to_planes", "ow_relayout"),
+    Kernel("f32_from_planes", "ow_relayout"),
+    Kernel("u8_to_planes", "ow_relayout"),
+    Kernel("u8_from_planes", "ow_relayout"),
+    Kernel("f32_softmax", "ow_softmax"),
+)
+
+STEP_OF = {kernel.name: kernel.step for kernel in KERNELS}
+
+RUNTIME_SOURCES = ("threads.c", "session.c", "select.c")
+
+
+def kernels_header() -> str:
+    """kernels.h: every kernel for every instruction set, and the struct that holds one set of them."""
+    lines = [
+        "/* kernels.h: generated from the list in backends/cpu/kernels.py. */",
+        "#ifndef OPENWORK_KERNELS_H",
+        "#define OPENWORK_KERNELS_H",
+        "",
+        '#include "runtime.h"',
+        "",
+        "struct ow_kernels {",
+        "  const char *isa;",
+        *(f"  ow_kernel *{kernel.name}; /* struct {kernel.step} */" for kernel in KERNELS),
+        "};",
+        "",
+        *(f"extern const struct ow_kernels ow_kernels_{isa.name};" for isa in INSTRUCTION_SETS),
+        "",
+        "const struct ow_kernels *ow_select_kernels(const char *wanted);",
+        "",
+        *(f"ow_kernel {kernel.name}_{isa.name};" for kernel in KERNELS for isa in INSTRUCTION_SETS),
+        "",
+        "#endif",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def kernels_tables() -> str:
+    """kernels.c: one table for each instruction set."""
+    lines = ["/* kernels.c: generated from the list in backends/cpu/kernels.py. */", '#include "kernels.h"', ""]
+    for isa in INSTRUCTION_SETS:
+        lines += [
+            f"const struct ow_kernels ow_kernels_{isa.name} = {{",
+            f'  .isa = "{isa.name}",',
+            *(f"  .{kernel.name} = {kernel.name}_{isa.name}," for kernel in KERNELS),
+            "};",
+            "",
+        ]
+    return "\n".join(lines)

@@ -1,0 +1,73 @@
+/* conv.h: what the four convolution kernels share: which part of the output a work item is. */
+#ifndef OPENWORK_CONV_H
+#define OPENWORK_CONV_H
+
+#include "runtime.h"
+#include "vector.h"
+
+struct part {
+  int32_t image, channel, channel_end, vector, vector_end;
+};
+
+/* Work items go through the blocks of channels first, so that a tile of the input stays in the cache. */
+OW_INLINE struct part part_of(int32_t item, int32_t tile, int32_t tiles, int32_t vectors, int32_t block,
+                              int32_t blocks, int32_t channels) {
+  struct part part = {.image = item / (tiles * blocks)};
+  part.vector = item / blocks % tiles * tile;
+  part.vector_end = part.vector + tile < vectors ? part.vector + tile : vectors;
+  part.channel = item % blocks * block;
+  part.channel_end = part.channel + block < channels ? part.channel + block : channels;
+  return part;
+}
+
+/* Defines a convolution kernel from channels(step, part, vector, n), which computes `n` vectors of a part's channels.
+ * most: the vectors whose accumulators fit the registers; deep: channels in one output plane. */
+#define OW_CONV_KERNEL(name, type, most, deep)                                                                 \
+  void OW_KERNEL(name)(const void *argument, int32_t begin, int32_t end) {                                     \
+    const type *step = argument;                                                                               \
+    for (int32_t item = begin; item < end; item++) {                                                           \
+      struct part part = part_of(item, step->tile, step->tiles, step->output.vectors, step->block,             \
+                                 step->blocks, step->channels);                                                \
+      for (int32_t vector = part.vector; vector < part.vector_end; vector += most) {                           \
+        int32_t n = part.vector_end - vector < most ? part.vector_end - vector : most;                         \
+        OW_FOR_VECTORS(channels, n, most, step, &part, vector)                                                 \
+      }                                                                                                        \
+      if (part.vector == 0)                                                                                    \
+        for (int32_t c = part.channel; c < part.channel_end; c += deep)                                        \
+          ow_fill_lead(&step->output, part.image * ((step->channels + deep - 1) / deep) + c / deep);           \
+    }                                                                                                          \
+  }
+
+/* Bounds, residual, padding, store: 16 lanes of one channel. `at` counts lanes from plane 0 of the output. */
+OW_INLINE void f32_conv_finish(const struct ow_f32_conv *step, f32x16 sum, int64_t at, int32_t vector) {
+  sum = f32_clamp(sum, step->low, step->high);
+  if (step->residual) {
+    sum = f32_add(sum, f32_load((const float *)step->residual + at));
+    sum = f32_clamp(sum, step->sum_low, step->sum_high);
+  }
+  f32_store((float *)step->output.at + at, f32_select(step->output.inside[vector], sum, f32_set(0)));
+}
+
+/* Requantizes 16 accumulators of one channel to whole numbers 0..255, residual included. */
+OW_INLINE i32x16 u8_conv_requantize(const struct ow_u8_conv *step, i32x16 sum, int32_t channel, i32x16 residual) {
+  const struct ow_requantize *to = &step->requantize;
+  f32x16 x = f32_round(f32_mul(f32_from_i32(sum), f32_set(to->scale[channel])));
+  x = f32_clamp(f32_add(x, f32_set(to->zero_point)), to->low, to->high);
+  if (step->residual) {
+    const struct ow_add_scales *add = &step->add;
+    f32x16 other = f32_from_i32(i32_byte(residual, channel % 4));
+    x = f32_mul(f32_add(x, f32_set(-add->zero_points[0])), f32_set(add->scale[0]));
+    other = f32_mul(f32_add(other, f32_set(-add->zero_points[1])), f32_set(add->scale[1]));
+    x = f32_add(f32_round(f32_add(x, other)), f32_set(add->zero_point));
+    x = f32_clamp(x, add->low, add->high);
+  }
+  return i32_from_f32(x);
+}
+
+/* Stores 16 lanes of four channels, with padding where there is no pixel. */
+OW_INLINE void u8_conv_store(const struct ow_u8_conv *step, i32x16 four, int64_t at, int32_t vector) {
+  i32x16 padding = i32_set((int32_t)step->output.padding);
+  i32_store((uint32_t *)step->output.at + at, i32_select(step->output.inside[vector], four, padding));
+}
+
+#endif

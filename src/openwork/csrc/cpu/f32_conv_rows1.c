@@ -1,0 +1,25 @@
+/* f32_conv_rows1: sparse convolution, one output channel at a time.
+ *
+ * For each nonzero weight: broadcast it, load `n` vectors of the input at its offset, multiply and add. Work
+ * follows the nonzeros alone. Source: Elsen et al. 2019, Fast Sparse ConvNets, arXiv:1911.09723. */
+#include "conv.h"
+
+OW_INLINE void channels(const struct ow_f32_conv *step, const struct part *part, int32_t vector, const int n) {
+  const uint32_t *starts = step->weights.starts;
+  const float *values = step->weights.values;
+  const float *input = (const float *)step->input + part->image * step->input_image + 16 * vector;
+  const int64_t plane = (int64_t)part->image * step->channels;
+  for (int32_t channel = part->channel; channel < part->channel_end; channel++) {
+    f32x16 sum[ROWS1_VECTORS];
+    for (int v = 0; v < n; v++) sum[v] = f32_set(step->bias[channel]);
+    for (uint32_t k = starts[channel]; k < starts[channel + 1]; k++) {
+      const float *x = input + step->weights.offsets[k];
+      f32x16 weight = f32_set(values[k]);
+      for (int v = 0; v < n; v++) sum[v] = f32_fma(weight, f32_load(x + 16 * v), sum[v]);
+    }
+    int64_t at = (plane + channel) * step->output.stride + 16 * vector;
+    for (int v = 0; v < n; v++) f32_conv_finish(step, sum[v], at + 16 * v, vector + v);
+  }
+}
+
+OW_CONV_KERNEL(f32_conv_rows1, struct ow_f32_conv, ROWS1_VECTORS, 1)

@@ -1,0 +1,31 @@
+/* f32_conv_rows4: dense convolution, four output channels at a time, so that each load serves four of them. */
+#include "conv.h"
+
+OW_INLINE void channels(const struct ow_f32_conv *step, const struct part *part, int32_t vector, const int n) {
+  const uint32_t *starts = step->weights.starts;
+  const float *values = step->weights.values;
+  const float *input = (const float *)step->input + part->image * step->input_image + 16 * vector;
+  const int64_t plane = (int64_t)part->image * step->channels;
+  for (int32_t channel = part->channel; channel < part->channel_end; channel += 4) {
+    const int rows = part->channel_end - channel < 4 ? part->channel_end - channel : 4;
+    f32x16 sum[4][ROWS4_VECTORS];
+    for (int r = 0; r < 4; r++)
+      for (int v = 0; v < n; v++) sum[r][v] = f32_set(r < rows ? step->bias[channel + r] : 0);
+    for (uint32_t k = starts[channel / 4]; k < starts[channel / 4 + 1]; k++) {
+      const float *at = input + step->weights.offsets[k];
+      f32x16 x[ROWS4_VECTORS];
+      for (int v = 0; v < n; v++) x[v] = f32_load(at + 16 * v);
+      for (int r = 0; r < 4; r++) {
+        f32x16 weight = f32_set(values[4 * (int64_t)k + r]);
+        for (int v = 0; v < n; v++) sum[r][v] = f32_fma(weight, x[v], sum[r][v]);
+      }
+    }
+    for (int r = 0; r < 4; r++) {
+      if (r >= rows) break;
+      int64_t at = (plane + channel + r) * step->output.stride + 16 * vector;
+      for (int v = 0; v < n; v++) f32_conv_finish(step, sum[r][v], at + 16 * v, vector + v);
+    }
+  }
+}
+
+OW_CONV_KERNEL(f32_conv_rows4, struct ow_f32_conv, ROWS4_VECTORS, 1)

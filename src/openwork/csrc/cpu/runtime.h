@@ -1,0 +1,228 @@
+/* runtime.h: what generated plans and kernels share.
+ *
+ * A kernel is one function, void kernel(const void *step, int32_t begin, int32_t end): it does the work items
+ * [begin, end) of the step that its descriptor tells. Items of one step are independent, so that threads may
+ * take them in any order; results do not depend on who did what.
+ *
+ * Two layouts.
+ *
+ * Plain: row-major and dense, as ONNX has it.
+ *
+ * Planar: images as planes of 32-bit lanes. A lane is one float, or four uint8 of four neighbouring channels
+ * (channel 4 g + i is byte i of plane g). A plane holds the image row by row, `row` lanes from one row to the
+ * next, row = width + gap. Gap lanes, the lanes after the last row and `lead` lanes before and after every plane
+ * hold padding (0, or the zero point in every byte), so that any tap of a convolution, for any pixel, is a load
+ * at a constant distance: a "same" convolution of a whole image is one long one-dimensional convolution. What is
+ * computed for lanes that are no pixels is replaced by padding when it is stored.
+ *
+ *     lead | row 0 gap row 1 gap ... up to 16 * vectors | lead | row 0 gap ... | lead
+ *           ^ plane 0                                           ^ plane 1 = plane 0 + stride
+ *
+ * Integers in memory are always uint8: int8 tensors are stored with 128 added, and so are their zero points.
+ */
+#ifndef OPENWORK_RUNTIME_H
+#define OPENWORK_RUNTIME_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include "openwork.h"
+
+typedef void ow_kernel(const void *step, int32_t begin, int32_t end);
+
+/* Where planes lie. `planes` counts all images: image n, group g is plane n * groups + g. */
+struct ow_planes {
+  char *at;              /* lane 0 of plane 0 */
+  int32_t planes;        /* images * groups */
+  int32_t stride;        /* lanes from plane to plane, a multiple of 16 */
+  int32_t lead;          /* lanes of padding before and after each plane, a multiple of 16 */
+  int32_t vectors;       /* of 16 lanes, covering all rows */
+  int32_t row, height, width;
+  uint32_t padding;      /* what a padding lane holds */
+  const uint16_t *inside; /* bit i of word v: lane 16 v + i is a pixel */
+};
+
+/* Writes the padding before plane `plane` of `out`, and after it if it is the last. */
+static inline void ow_fill_lead(const struct ow_planes *out, int32_t plane) {
+  uint32_t *lanes = (uint32_t *)out->at + (int64_t)plane * out->stride;
+  for (int32_t i = 1; i <= out->lead; i++) lanes[-i] = out->padding;
+  if (plane == out->planes - 1)
+    for (int32_t i = 0; i < out->lead; i++) lanes[16 * out->vectors + i] = out->padding;
+}
+
+/* How an int32 accumulator becomes a uint8: see Float32Scale in lowering/program.py. */
+struct ow_requantize {
+  const float *scale; /* one per output channel, or one for all: the kernel knows which */
+  float zero_point, low, high;
+};
+
+/* See AddScales in lowering/program.py. */
+struct ow_add_scales {
+  float scale[2], zero_points[2];
+  float zero_point, low, high;
+};
+
+/* Weights in grouped rows: the rows (output channels) of a group share one list of taps.
+ * Group g has the taps starts[g] .. starts[g + 1]; tap k reads the input at `offsets[k]` lanes from the output's
+ * own lane, and has one 32-bit value for each row of the group: a float, or four int8 for four channels.
+ * Groups of one row are a sparse matrix, groups of four share loads and serve dense ones. Depthwise and grouped
+ * convolutions are nothing special: their rows have few taps. */
+struct ow_rows {
+  const uint32_t *starts;
+  const int32_t *offsets;
+  const void *values;
+};
+
+struct ow_f32_conv {
+  const char *input;      /* lane 0 of plane 0 of image 0 */
+  int64_t input_image;    /* lanes from image to image */
+  struct ow_planes output;
+  const char *residual;   /* laid out as the output; NULL for none */
+  struct ow_rows weights;
+  const float *bias;      /* [channels] */
+  float low, high;        /* bounds of the convolution */
+  float sum_low, sum_high; /* bounds after the residual was added */
+  int32_t images, channels;
+  int32_t tile, tiles;    /* vectors a tile, tiles an image */
+  int32_t block, blocks;  /* channels a work item, a multiple of 4; work items: images * blocks * tiles */
+};
+
+struct ow_u8_conv {
+  const char *input;
+  int64_t input_image;
+  struct ow_planes output;
+  const char *residual;
+  struct ow_rows weights;
+  const int32_t *bias;    /* [channels rounded up to 4], input zero point folded in */
+  struct ow_requantize requantize; /* one scale per channel, rounded up to 4 */
+  struct ow_add_scales add;
+  int32_t images, channels;
+  int32_t tile, tiles;
+  int32_t block, blocks;
+};
+
+/* output[r, o] = bias[o] + sum input[r, i] * weight[o, i]; items: rows * blocks of outputs.
+ * Dense: values are [outputs, inputs]; starts and offsets are NULL. Sparse: each row has a multiple of 16 taps
+ * (zeros fill up); offsets count floats, or groups of four uint8. */
+struct ow_fully_connected {
+  const char *input;
+  char *output;
+  struct ow_rows weights;
+  const void *bias;       /* float, or int32 with the input zero point folded in */
+  float low, high;        /* float only */
+  struct ow_requantize requantize; /* uint8 only, one scale per output */
+  int32_t rows, inputs, outputs;
+  int32_t block, blocks;
+};
+
+/* Splits images into phases: phase (py, px) holds pixels (y * stride + py - pad_top, x * stride + px - pad_left),
+ * so that a strided convolution becomes one of stride one. Items: images * planes an image. */
+struct ow_repack {
+  struct ow_planes input;
+  char *output;           /* [image][phase][plane][stride of output] */
+  int32_t output_stride, output_row; /* lanes */
+  int32_t rows, columns;  /* of a phase image that are filled */
+  int32_t phases;
+  const int32_t *phase;   /* [phases][2]: py, px */
+  int32_t stride[2], pad[2];
+  int32_t images;
+  uint32_t padding;
+};
+
+/* Pooling over repacked planes: every plane has the same taps. Items: planes of the output. */
+struct ow_pool2d {
+  const char *input;      /* [image][phase][plane][input_stride] */
+  int32_t input_stride, phases, images;
+  struct ow_planes output;
+  int32_t taps;
+  const int32_t *offsets; /* lanes from plane 0 of the image's phases with plane 0: phase and shift */
+  const float *count;     /* average: elements of each window, [16 * vectors] */
+  float input_zero_point;
+  struct ow_requantize requantize; /* uint8 average, one scale */
+};
+
+/* Mean of each plane's pixels, or of each row of a plain matrix. Items: planes, or rows. */
+struct ow_mean {
+  struct ow_planes input; /* planar */
+  const char *plain;      /* plain: [rows, count] */
+  char *output;           /* plain: [rows] or [images, channels] */
+  int32_t rows, count, images, channels;
+  float input_zero_point;
+  struct ow_requantize requantize; /* uint8, one scale */
+};
+
+/* Elementwise on `count` elements, cut into `items` equal pieces. */
+struct ow_map {
+  const char *input[2];
+  char *output;
+  int64_t count;
+  int32_t items;
+  float low, high;            /* f32_add, f32_clip */
+  float scale, zero_point;    /* u8_quantize, f32_dequantize */
+  float input_zero_point;     /* u8_rescale */
+  struct ow_requantize requantize; /* u8_rescale, one scale */
+  struct ow_add_scales add;   /* u8_add */
+};
+
+/* output[index . output_stride] = input[index . input_stride] over `rank` dimensions, strides in elements.
+ * Transpose, broadcasting (stride 0) and concatenation. Items: the first dimension. */
+struct ow_copy {
+  const char *input;
+  char *output;
+  int32_t rank;
+  int64_t shape[8], input_stride[8], output_stride[8];
+};
+
+/* Between plain [images, channels, height, width] and planes. Items: planes. */
+struct ow_relayout {
+  const char *plain_input;
+  char *plain_output;
+  struct ow_planes planes;
+  int32_t images, channels;
+};
+
+/* exp(x - max) / sum along the last axis of [rows, count]. Items: rows. */
+struct ow_softmax {
+  const char *input;
+  char *output;
+  int32_t count;
+};
+
+/* ---- what a generated plan defines and uses ---- */
+
+struct ow_kernels; /* one table of kernels for each instruction set, declared in the generated kernels.h */
+
+struct openwork_session {
+  const struct ow_kernels *kernels;
+  const char *isa;
+  char *arena;
+  const char *const *params; /* the tensors of deploy.params */
+  struct ow_pool *pool;
+  char *weights;             /* the whole of deploy.params */
+  openwork_tap tap;
+  void *user;
+};
+
+/* Runs `items` work items of one step on all threads and returns when all are done. */
+void ow_run(const openwork_session *session, ow_kernel *kernel, const void *step, int32_t items);
+
+static inline void ow_step_done(const openwork_session *session, int32_t step) {
+  if (session->tap) session->tap(session->user, step, session->arena);
+}
+
+struct ow_plan {
+  uint64_t id;                   /* stands in deploy.params too: the two belong together */
+  size_t arena;                  /* bytes */
+  int32_t inputs, outputs, params;
+  const openwork_tensor *input, *output;
+  const int64_t *param_bytes;    /* of each tensor, -1 where it depends on the number of nonzeros */
+  void (*run)(const openwork_session *session, const char *const *in, char *const *out);
+};
+
+extern const struct ow_plan ow_plan;
+
+struct ow_pool *ow_pool_start(int32_t threads);
+void ow_pool_run(struct ow_pool *pool, ow_kernel *kernel, const void *step, int32_t items);
+void ow_pool_stop(struct ow_pool *pool);
+
+#endif

@@ -1,0 +1,126 @@
+/* threads.c: a small pool. One caller hands out work items; workers and caller take them one by one.
+ *
+ * A single 64-bit ticket holds the job number, its number of items and the next free item. Whoever increments it
+ * and got an item below the limit owns that item; a job is over when `done` reaches its items. A worker that
+ * sleeps through a whole job does no harm and is not waited for. */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "runtime.h"
+
+enum { MAX_WORKERS = 63, SPINS_BEFORE_SLEEP = 20000 };
+
+struct job {
+  ow_kernel *kernel;
+  const void *step;
+};
+
+struct ow_pool {
+  _Alignas(64) _Atomic uint64_t ticket; /* job number : 24, items : 20, next item : 20 */
+  _Alignas(64) _Atomic int32_t done;
+  _Alignas(64) _Atomic int32_t sleepers;
+  _Atomic int32_t stop;
+  struct job jobs[2]; /* job j in slot j % 2: the next job may be written while late workers look at the last */
+  pthread_mutex_t mutex;
+  pthread_cond_t wake;
+  int32_t workers;
+  pthread_t thread[MAX_WORKERS];
+};
+
+static uint32_t ticket_next(uint64_t ticket) { return ticket & 0xFFFFF; }
+static uint32_t ticket_items(uint64_t ticket) { return ticket >> 20 & 0xFFFFF; }
+static uint32_t ticket_job(uint64_t ticket) { return (uint32_t)(ticket >> 40); }
+
+static int has_work(uint64_t ticket) { return ticket_next(ticket) < ticket_items(ticket); }
+
+/* Takes items until none is left; returns whether it did any. */
+static int work(struct ow_pool *pool) {
+  int did = 0;
+  while (has_work(atomic_load_explicit(&pool->ticket, memory_order_acquire))) {
+    uint64_t mine = atomic_fetch_add(&pool->ticket, 1);
+    if (!has_work(mine)) break;
+    const struct job *job = &pool->jobs[ticket_job(mine) & 1];
+    job->kernel(job->step, (int32_t)ticket_next(mine), (int32_t)ticket_next(mine) + 1);
+    atomic_fetch_add_explicit(&pool->done, 1, memory_order_release);
+    did = 1;
+  }
+  return did;
+}
+
+static void pause_briefly(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+static void sleep_until_work(struct ow_pool *pool) {
+  pthread_mutex_lock(&pool->mutex);
+  atomic_fetch_add(&pool->sleepers, 1);
+  while (!has_work(atomic_load(&pool->ticket)) && !atomic_load(&pool->stop))
+    pthread_cond_wait(&pool->wake, &pool->mutex);
+  atomic_fetch_sub(&pool->sleepers, 1);
+  pthread_mutex_unlock(&pool->mutex);
+}
+
+static void wake_all(struct ow_pool *pool) {
+  pthread_mutex_lock(&pool->mutex);
+  pthread_cond_broadcast(&pool->wake);
+  pthread_mutex_unlock(&pool->mutex);
+}
+
+static void *worker(void *argument) {
+  struct ow_pool *pool = argument;
+  int32_t spins = 0;
+  while (!atomic_load_explicit(&pool->stop, memory_order_relaxed)) {
+    if (work(pool)) {
+      spins = 0;
+    } else if (++spins < SPINS_BEFORE_SLEEP) {
+      pause_briefly();
+    } else {
+      sleep_until_work(pool);
+      spins = 0;
+    }
+  }
+  return NULL;
+}
+
+struct ow_pool *ow_pool_start(int32_t threads) {
+  struct ow_pool *pool = aligned_alloc(64, (sizeof *pool + 63) / 64 * 64);
+  if (!pool) return NULL;
+  memset(pool, 0, sizeof *pool);
+  pthread_mutex_init(&pool->mutex, NULL);
+  pthread_cond_init(&pool->wake, NULL);
+  for (int32_t i = 0; i < threads - 1 && i < MAX_WORKERS; i++) {
+    if (pthread_create(&pool->thread[i], NULL, worker, pool) != 0) {
+      ow_pool_stop(pool);
+      return NULL;
+    }
+    pool->workers++;
+  }
+  return pool;
+}
+
+void ow_pool_run(struct ow_pool *pool, ow_kernel *kernel, const void *step, int32_t items) {
+  if (pool->workers == 0 || items == 1) {
+    kernel(step, 0, items);
+    return;
+  }
+  uint32_t number = ticket_job(atomic_load_explicit(&pool->ticket, memory_order_relaxed)) + 1;
+  pool->jobs[number & 1] = (struct job){kernel, step};
+  atomic_store_explicit(&pool->done, 0, memory_order_relaxed);
+  atomic_store(&pool->ticket, (uint64_t)(number & 0xFFFFFF) << 40 | (uint64_t)items << 20);
+  if (atomic_load(&pool->sleepers)) wake_all(pool);
+  work(pool);
+  while (atomic_load_explicit(&pool->done, memory_order_acquire) < items) pause_briefly();
+}
+
+void ow_pool_stop(struct ow_pool *pool) {
+  if (!pool) return;
+  atomic_store(&pool->stop, 1);
+  wake_all(pool);
+  for (int32_t i = 0; i < pool->workers; i++) pthread_join(pool->thread[i], NULL);
+  pthread_mutex_destroy(&pool->mutex);
+  pthread_cond_destroy(&pool->wake);
+  free(pool);
+}

@@ -1,0 +1,35 @@
+/* u8_conv_rows4: dense integer convolution, four output channels at a time, so that each load serves four. */
+#include "conv.h"
+
+OW_INLINE void channels(const struct ow_u8_conv *step, const struct part *part, int32_t vector, const int n) {
+  const uint32_t *starts = step->weights.starts;
+  const int32_t *values = step->weights.values;
+  const int32_t groups = (step->channels + 3) / 4;
+  const uint32_t *input = (const uint32_t *)step->input + part->image * step->input_image + 16 * vector;
+  for (int32_t channel = part->channel; channel < part->channel_end; channel += 4) {
+    i32x16 sum[4][ROWS4_VECTORS];
+    for (int r = 0; r < 4; r++)
+      for (int v = 0; v < n; v++) sum[r][v] = i32_set(step->bias[channel + r]);
+    for (uint32_t k = starts[channel / 4]; k < starts[channel / 4 + 1]; k++) {
+      const uint32_t *at = input + step->weights.offsets[k];
+      i32x16 x[ROWS4_VECTORS];
+      for (int v = 0; v < n; v++) x[v] = i32_load(at + 16 * v);
+      for (int r = 0; r < 4; r++) {
+        dot_weights weights = dot_set(values[4 * (int64_t)k + r]);
+        for (int v = 0; v < n; v++) sum[r][v] = dot4(sum[r][v], x[v], weights);
+      }
+    }
+    const int64_t at = ((int64_t)part->image * groups + channel / 4) * step->output.stride + 16 * vector;
+    for (int v = 0; v < n; v++) {
+      i32x16 four = i32_set(0);
+      i32x16 residual = step->residual ? i32_load((const uint32_t *)step->residual + at + 16 * v) : i32_set(0);
+      for (int r = 0; r < 4; r++) {
+        i32x16 one = u8_conv_requantize(step, sum[r][v], channel + r, residual);
+        four = i32_or(four, i32_shift_left(one, 8 * r));
+      }
+      u8_conv_store(step, four, at + 16 * v, vector + v);
+    }
+  }
+}
+
+OW_CONV_KERNEL(u8_conv_rows4, struct ow_u8_conv, ROWS4_VECTORS, 4)
