@@ -7,45 +7,58 @@ from pathlib import Path
 
 import numpy as np
 
-from openwork.backends.cpu import build
-from openwork.lowering import Buffer, Conv, Float32Scale, Program
+from openwork.backends.cpu import INSTRUCTION_SETS, build
+from openwork.lowering import Buffer, Conv, Float32Scale, Program, interpreter
 
 
-class Tensor(ctypes.Structure):
-    _fields_ = (
-        ("type", ctypes.c_int),
-        ("rank", ctypes.c_int32),
-        ("shape", ctypes.POINTER(ctypes.c_int64)),
-        ("bytes", ctypes.c_size_t),
-    )
-
-
-def run_library(program, inputs, *, isa, threads=1, directory=None):
-    """Build a program, load it with one instruction set and run it; returns the outputs by name."""
+def run_everywhere(program, inputs, *, threads=2):
+    """Build a program once and run it on each instruction set; yields (name, outputs by name)."""
+    program.check()
     with tempfile.TemporaryDirectory() as scratch:
-        folder = directory or Path(scratch)
-        if not (folder / "deploy.so").exists():
-            build(program, folder, threads=threads)
+        folder = Path(scratch)
+        build(program, folder, threads=threads)
         library = ctypes.CDLL(str(folder / "deploy.so"))
         library.openwork_open.restype = ctypes.c_void_p
         library.openwork_isa.restype = ctypes.c_char_p
-        os.environ["OPENWORK_ISA"] = isa
-        error = ctypes.create_string_buffer(256)
-        try:
-            params = str(folder / "deploy.params").encode()
-            session = library.openwork_open(params, threads, error, ctypes.c_size_t(256))
-        finally:
-            del os.environ["OPENWORK_ISA"]
-        assert session, error.value.decode()
-        session = ctypes.c_void_p(session)
-        assert library.openwork_isa(session).decode() == isa
         given = [np.ascontiguousarray(inputs[name]) for name in program.inputs]
-        results = [np.zeros(program.buffers[n].shape, program.buffers[n].dtype) for n in program.outputs]
-        pointers = lambda arrays: (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays))  # noqa: E731
-        for _ in range(2):  # the second run meets the memory the first one left
-            library.openwork_run(session, pointers(given), pointers(results))
-        library.openwork_close(session)
-        return dict(zip(program.outputs, results, strict=True))
+        for isa in INSTRUCTION_SETS:
+            results = [np.zeros(program.buffers[n].shape, program.buffers[n].dtype) for n in program.outputs]
+            session = _open(library, folder / "deploy.params", isa.name, threads)
+            for _ in range(2):  # the second run meets the memory the first one left
+                library.openwork_run(session, _pointers(given), _pointers(results))
+            library.openwork_close(session)
+            yield isa.name, dict(zip(program.outputs, results, strict=True))
+
+
+def _open(library, params, isa, threads):
+    error = ctypes.create_string_buffer(256)
+    os.environ["OPENWORK_ISA"] = isa
+    try:
+        session = library.openwork_open(str(params).encode(), threads, error, ctypes.c_size_t(256))
+    finally:
+        del os.environ["OPENWORK_ISA"]
+    assert session, error.value.decode()
+    session = ctypes.c_void_p(session)
+    assert library.openwork_isa(session).decode() == isa
+    return session
+
+
+def _pointers(arrays):
+    return (ctypes.c_void_p * len(arrays))(*(array.ctypes.data for array in arrays))
+
+
+def check_everywhere(program, rng):
+    """Integers equal the interpreter bit for bit, floats within 1e-4 of the range, on each instruction set."""
+    inputs = {name: random_activation(rng, program.buffers[name]) for name in program.inputs}
+    expected = interpreter.run(program, inputs)
+    for isa, outputs in run_everywhere(program, inputs):
+        for name, output in outputs.items():
+            assert output.dtype == expected[name].dtype
+            if output.dtype == np.float32:
+                tolerance = 1e-4 * max(np.abs(expected[name]).max(), 1)
+                np.testing.assert_allclose(output, expected[name], rtol=0, atol=tolerance, err_msg=isa)
+            else:
+                np.testing.assert_array_equal(output, expected[name], err_msg=isa)
 
 
 def random_sparse(rng, shape, density, dtype):

@@ -21,7 +21,7 @@ from openwork.errors import BuildError
 from openwork.files import write_whole
 
 # Contraction would fuse multiplications and additions that the interpreter rounds separately.
-C_FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden")
+C_FLAGS = ("-std=gnu11", "-O3", "-g0", "-fPIC", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden")
 ZIG_TARGET = ("-target", "x86_64-linux-gnu.2.28")
 
 

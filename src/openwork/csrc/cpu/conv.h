@@ -5,6 +5,9 @@
 #include "runtime.h"
 #include "vector.h"
 
+/* A loop that is unrolled, so that the arrays it indexes are registers. */
+#define EACH(i, count) _Pragma("GCC unroll 8") for (int i = 0; i < (count); i++)
+
 struct part {
   int32_t image, channel, channel_end, vector, vector_end;
 };

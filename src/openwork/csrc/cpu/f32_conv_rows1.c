@@ -11,14 +11,14 @@ OW_INLINE void channels(const struct ow_f32_conv *step, const struct part *part,
   const int64_t plane = (int64_t)part->image * step->channels;
   for (int32_t channel = part->channel; channel < part->channel_end; channel++) {
     f32x16 sum[ROWS1_VECTORS];
-    for (int v = 0; v < n; v++) sum[v] = f32_set(step->bias[channel]);
+    EACH(v, n) sum[v] = f32_set(step->bias[channel]);
     for (uint32_t k = starts[channel]; k < starts[channel + 1]; k++) {
       const float *x = input + step->weights.offsets[k];
       f32x16 weight = f32_set(values[k]);
-      for (int v = 0; v < n; v++) sum[v] = f32_fma(weight, f32_load(x + 16 * v), sum[v]);
+      EACH(v, n) sum[v] = f32_fma(weight, f32_load(x + 16 * v), sum[v]);
     }
     int64_t at = (plane + channel) * step->output.stride + 16 * vector;
-    for (int v = 0; v < n; v++) f32_conv_finish(step, sum[v], at + 16 * v, vector + v);
+    EACH(v, n) f32_conv_finish(step, sum[v], at + 16 * v, vector + v);
   }
 }
 

@@ -9,21 +9,21 @@ OW_INLINE void channels(const struct ow_f32_conv *step, const struct part *part,
   for (int32_t channel = part->channel; channel < part->channel_end; channel += 4) {
     const int rows = part->channel_end - channel < 4 ? part->channel_end - channel : 4;
     f32x16 sum[4][ROWS4_VECTORS];
-    for (int r = 0; r < 4; r++)
-      for (int v = 0; v < n; v++) sum[r][v] = f32_set(r < rows ? step->bias[channel + r] : 0);
+    EACH(r, 4)
+      EACH(v, n) sum[r][v] = f32_set(r < rows ? step->bias[channel + r] : 0);
     for (uint32_t k = starts[channel / 4]; k < starts[channel / 4 + 1]; k++) {
       const float *at = input + step->weights.offsets[k];
       f32x16 x[ROWS4_VECTORS];
-      for (int v = 0; v < n; v++) x[v] = f32_load(at + 16 * v);
-      for (int r = 0; r < 4; r++) {
+      EACH(v, n) x[v] = f32_load(at + 16 * v);
+      EACH(r, 4) {
         f32x16 weight = f32_set(values[4 * (int64_t)k + r]);
-        for (int v = 0; v < n; v++) sum[r][v] = f32_fma(weight, x[v], sum[r][v]);
+        EACH(v, n) sum[r][v] = f32_fma(weight, x[v], sum[r][v]);
       }
     }
-    for (int r = 0; r < 4; r++) {
-      if (r >= rows) break;
+    EACH(r, 4) {
+      if (r >= rows) continue;
       int64_t at = (plane + channel + r) * step->output.stride + 16 * vector;
-      for (int v = 0; v < n; v++) f32_conv_finish(step, sum[r][v], at + 16 * v, vector + v);
+      EACH(v, n) f32_conv_finish(step, sum[r][v], at + 16 * v, vector + v);
     }
   }
 }

@@ -12,24 +12,24 @@ OW_INLINE void channels(const struct ow_u8_conv *step, const struct part *part, 
   for (int32_t channel = part->channel; channel < part->channel_end; channel += 4) {
     const int64_t at = ((int64_t)part->image * groups + channel / 4) * step->output.stride + 16 * vector;
     i32x16 four[ROWS1_VECTORS], residual[ROWS1_VECTORS];
-    for (int v = 0; v < n; v++) {
+    EACH(v, n) {
       four[v] = i32_set(0);
       residual[v] = step->residual ? i32_load((const uint32_t *)step->residual + at + 16 * v) : i32_set(0);
     }
-    for (int r = 0; r < 4; r++) {
+    EACH(r, 4) {
       i32x16 sum[ROWS1_VECTORS];
-      for (int v = 0; v < n; v++) sum[v] = i32_set(step->bias[channel + r]);
+      EACH(v, n) sum[v] = i32_set(step->bias[channel + r]);
       for (uint32_t k = starts[channel + r]; k < starts[channel + r + 1]; k++) {
         const uint32_t *x = input + step->weights.offsets[k];
         dot_weights weights = dot_set(values[k]);
-        for (int v = 0; v < n; v++) sum[v] = dot4(sum[v], i32_load(x + 16 * v), weights);
+        EACH(v, n) sum[v] = dot4(sum[v], i32_load(x + 16 * v), weights);
       }
-      for (int v = 0; v < n; v++) {
+      EACH(v, n) {
         i32x16 one = u8_conv_requantize(step, sum[v], channel + r, residual[v]);
         four[v] = i32_or(four[v], i32_shift_left(one, 8 * r));
       }
     }
-    for (int v = 0; v < n; v++) u8_conv_store(step, four[v], at + 16 * v, vector + v);
+    EACH(v, n) u8_conv_store(step, four[v], at + 16 * v, vector + v);
   }
 }
 

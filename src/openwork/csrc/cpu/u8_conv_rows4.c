@@ -8,22 +8,22 @@ OW_INLINE void channels(const struct ow_u8_conv *step, const struct part *part, 
   const uint32_t *input = (const uint32_t *)step->input + part->image * step->input_image + 16 * vector;
   for (int32_t channel = part->channel; channel < part->channel_end; channel += 4) {
     i32x16 sum[4][ROWS4_VECTORS];
-    for (int r = 0; r < 4; r++)
-      for (int v = 0; v < n; v++) sum[r][v] = i32_set(step->bias[channel + r]);
+    EACH(r, 4)
+      EACH(v, n) sum[r][v] = i32_set(step->bias[channel + r]);
     for (uint32_t k = starts[channel / 4]; k < starts[channel / 4 + 1]; k++) {
       const uint32_t *at = input + step->weights.offsets[k];
       i32x16 x[ROWS4_VECTORS];
-      for (int v = 0; v < n; v++) x[v] = i32_load(at + 16 * v);
-      for (int r = 0; r < 4; r++) {
+      EACH(v, n) x[v] = i32_load(at + 16 * v);
+      EACH(r, 4) {
         dot_weights weights = dot_set(values[4 * (int64_t)k + r]);
-        for (int v = 0; v < n; v++) sum[r][v] = dot4(sum[r][v], x[v], weights);
+        EACH(v, n) sum[r][v] = dot4(sum[r][v], x[v], weights);
       }
     }
     const int64_t at = ((int64_t)part->image * groups + channel / 4) * step->output.stride + 16 * vector;
-    for (int v = 0; v < n; v++) {
+    EACH(v, n) {
       i32x16 four = i32_set(0);
       i32x16 residual = step->residual ? i32_load((const uint32_t *)step->residual + at + 16 * v) : i32_set(0);
-      for (int r = 0; r < 4; r++) {
+      EACH(r, 4) {
         i32x16 one = u8_conv_requantize(step, sum[r][v], channel + r, residual);
         four = i32_or(four, i32_shift_left(one, 8 * r));
       }
