@@ -5,8 +5,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from openwork.backends.cpu.build import make_plan
 from openwork.backends.cpu.kernels import KERNELS
+from openwork.backends.cpu.steps import make_plan
 from openwork.lowering import (
     Add,
     AddScales,
@@ -114,7 +114,11 @@ def test_convolution_with_residual(seed, dtype, bounded):
     scales = None
     if limits is not None:
         scales = AddScales(
-            (0.6, 1.3), (zero_of(rng, dtype), zero_of(rng, dtype)), zero_of(rng, dtype), limits.min, limits.max
+            (0.6, 1.3),
+            (zero_of(rng, dtype), zero_of(rng, dtype)),
+            zero_of(rng, dtype),
+            limits.min,
+            limits.max,
         )
     bounds = Bounds(0) if bounded and dtype == "float32" else Bounds()
     add = Add("add", ("middle", "r"), "y", bounds, scales)
@@ -156,7 +160,16 @@ def test_max_pool(seed, dtype, channels, size, kernel, stride, pads):
 
 
 @some
-@given(seeds, dtypes, dim(1, 9), dim(3, 19), dim(1, 3), dim(1, 3), st.tuples(*(dim(0, 1) for _ in range(4))), st.booleans())
+@given(
+    seeds,
+    dtypes,
+    dim(1, 9),
+    dim(3, 19),
+    dim(1, 3),
+    dim(1, 3),
+    st.tuples(*(dim(0, 1) for _ in range(4))),
+    st.booleans(),
+)
 def test_average_pool(seed, dtype, channels, size, kernel, stride, pads, count_pads):
     rng = np.random.default_rng(seed)
     pads = tuple(min(pad, kernel - 1) for pad in pads)
@@ -235,7 +248,10 @@ def test_planar_chain(dtype):
         "p": Buffer((1, 16, 5, 5), dtype),
         "z": Buffer((1, 3, 5, 5), dtype),
     }
-    constants = {**program.constants, "w2": random_sparse(rng, (3, 16, 3, 3), 0.5, "int8" if integer else "float32")}
+    constants = {
+        **program.constants,
+        "w2": random_sparse(rng, (3, 16, 3, 3), 0.5, "int8" if integer else "float32"),
+    }
     check_everywhere(Program(("x",), ("z", "p"), buffers, constants, steps), rng)
 
 
@@ -283,7 +299,11 @@ def test_transpose_and_reshape(dtype, perm):
 @pytest.mark.parametrize("dtype", ["uint8", "int8"])
 def test_quantize_and_dequantize(dtype):
     rng = np.random.default_rng(7)
-    buffers = {"x": Buffer((3, 1000), "float32"), "q": Buffer((3, 1000), dtype), "y": Buffer((3, 1000), "float32")}
+    buffers = {
+        "x": Buffer((3, 1000), "float32"),
+        "q": Buffer((3, 1000), dtype),
+        "y": Buffer((3, 1000), "float32"),
+    }
     zero = zero_of(rng, dtype)
     steps = (Quantize("q", "x", "q", 0.01, zero), Dequantize("d", "q", "y", 0.01, zero))
     program = Program(("x",), ("q", "y"), buffers, {}, steps)
@@ -320,14 +340,45 @@ def test_largest_accumulators_do_not_saturate():
     check_everywhere(worst, type("Ones", (), {"integers": lambda *_: np.full(worst.buffers["x"].shape, 255)})())
 
 
-def test_every_kernel_is_reached():
-    """Listed means tested: the programs of this file's fixed cases plus these use each kernel."""
-    rng = np.random.default_rng(11)
-    reached = set()
+def every_kind(rng):
+    """Programs that together call every kernel."""
     for dtype in DTYPES:
+        integer = dtype != "float32"
         for density in (0.1, 1.0):
-            plan = make_plan(conv_program(rng, dtype=dtype, outs=4, density=density, strides=(2, 2)), 1)
-            reached |= {call.kernel for call in plan.calls}
-    rest = {kernel.name for kernel in KERNELS} - reached
-    simple = {"fully_connected", "pool", "mean", "add", "clip", "rescale", "quantize", "copy", "softmax", "flip", "planes"}
-    assert all(any(word in name for word in simple) for name in rest), rest
+            yield conv_program(rng, dtype=dtype, outs=4, density=density, strides=(2, 2))
+            weight = random_sparse(rng, (5, 40), density, "int8" if integer else "float32")
+            step = FullyConnected("fc", "x", "y", "w", None, Bounds(), 0, scale_for(rng, dtype, 5, 9000))
+            buffers = {"x": Buffer((2, 40), dtype), "y": Buffer((2, 5), dtype)}
+            yield Program(("x",), ("y",), buffers, {"w": weight}, (step,))
+        window = ((2, 2), (2, 2), (0, 0, 0, 0))
+        image, pooled = Buffer((1, 3, 8, 8), dtype), Buffer((1, 3, 4, 4), dtype)
+        means = {"m": Buffer((1, 3), dtype), "n": Buffer((1, 8, 8), dtype)}
+        steps = (
+            MaxPool("p", "x", "p", *window, (1, 1)),
+            AveragePool("q", "x", "q", *window, requantize=scale_for(rng, dtype)),
+            Mean("m", "p", "m", (2, 3), requantize=scale_for(rng, dtype)),
+            Mean("n", "x", "n", (1,), requantize=scale_for(rng, dtype)),
+        )
+        yield Program(("x",), ("q", "m", "n"), {"x": image, "p": pooled, "q": pooled, **means}, {}, steps)
+        same = Buffer((2, 6), dtype)
+        if integer:
+            scales = AddScales((0.5, 0.5), (1, 2), 3, *((0, 255) if dtype == "uint8" else (-128, 127)))
+            add, lone = Add("a", ("x", "c"), "a", requantize=scales), Rescale("l", "a", "l", 1, scale_for(rng, dtype))
+        else:
+            add, lone = Add("a", ("x", "c"), "a"), Clip("l", "a", "l", Bounds(0, 1))
+        constant = {"c": random_activation(rng, same)}
+        buffers = dict.fromkeys(("x", "a", "l"), same) | {"t": Buffer((6, 2), dtype)}
+        yield Program(("x",), ("t",), buffers, constant, (add, lone, Transpose("t", "l", "t", (1, 0))))
+    real = {name: Buffer((2, 6), "float32") for name in ("x", "d", "y")} | {"q": Buffer((2, 6), "uint8")}
+    steps = (Quantize("q", "x", "q", 0.1, 3), Dequantize("d", "q", "d", 0.1, 3), Softmax("s", "d", "y", 1))
+    yield Program(("x",), ("y",), real, {}, steps)
+
+
+def test_every_kernel_of_the_list_is_tested():
+    """Listed means tested: these programs call each kernel, and each agrees with the interpreter."""
+    rng = np.random.default_rng(11)
+    called = set()
+    for program in every_kind(rng):
+        called |= {call.kernel for call in make_plan(program, 2).calls}
+        check_everywhere(program, rng)
+    assert called == {kernel.name for kernel in KERNELS}

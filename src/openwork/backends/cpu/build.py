@@ -24,7 +24,7 @@ from openwork.backends.cpu.kernels import (
 from openwork.backends.cpu.layout import LANE, Plain, Planes
 from openwork.backends.cpu.params import pack_params
 from openwork.backends.cpu.plan import Plan
-from openwork.backends.cpu.steps import flip_inputs, plan_step, write_outputs
+from openwork.backends.cpu.steps import make_plan
 from openwork.files import write_whole
 from openwork.lowering import Arena, Conv, FullyConnected, Program, Step, plan_arena
 
@@ -89,19 +89,6 @@ def build(program: Program, directory: Path, *, threads: int) -> CpuBuild:
     objects = compile_objects([*kernel_sources(headers), Source(directory / "deploy.c", (), include)])
     link_library(objects, directory / "deploy.so")
     return CpuBuild(_records(plan, arena), arena.size)
-
-
-def make_plan(program: Program, threads: int) -> Plan:
-    """Every call of every step, and the memory they need."""
-    plan = Plan(program, threads)
-    plan.step = -1
-    flip_inputs(plan)
-    for index, step in enumerate(program.steps):
-        plan.step = index
-        plan_step(plan, step)
-    plan.step = len(program.steps)
-    write_outputs(plan)
-    return plan
 
 
 def generated_headers() -> Path:

@@ -72,7 +72,9 @@ def cache_directory() -> Path:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         state = folder.stat()
     except OSError as error:
-        raise BuildError(f"{folder}: no cache folder ({error.strerror}); set OPENWORK_CACHE to a writable one") from error
+        raise BuildError(
+            f"{folder}: no cache folder ({error.strerror}); set OPENWORK_CACHE to a writable one"
+        ) from error
     if state.st_uid != os.getuid() or state.st_mode & 0o022:
         raise BuildError(f"{folder}: others may write to this cache; chmod 700 it or set OPENWORK_CACHE to your own")
     return folder.resolve()
@@ -93,13 +95,23 @@ def compile_objects(sources: Sequence[Source]) -> list[Path]:
 def link_library(objects: Sequence[Path], output: Path) -> None:
     """Link objects to a stripped shared library. Raises: BuildError."""
     names = [str(path) for path in objects]
-    _run(find_compiler(), ["-shared", "-s", "-Wl,-z,defs", *names, "-o", output.name, "-lpthread", "-lm"], output, output.name)
+    _run(
+        find_compiler(),
+        ["-shared", "-s", "-Wl,-z,defs", *names, "-o", output.name, "-lpthread", "-lm"],
+        output,
+        output.name,
+    )
 
 
 def compile_executable(sources: Sequence[Path], output: Path, *, flags: Sequence[str] = ()) -> None:
     """Compile C or C++ files (no C++ standard library) to a stripped executable. Raises: BuildError."""
     names = [str(path.resolve()) for path in sources]
-    _run(find_compiler(), ["-O2", "-s", *flags, *names, "-o", output.name, "-ldl", "-lpthread"], output, output.name)
+    _run(
+        find_compiler(),
+        ["-O2", "-s", *flags, *names, "-o", output.name, "-ldl", "-lpthread"],
+        output,
+        output.name,
+    )
 
 
 def _compile(compiler: Compiler, folder: Path, source: Source) -> Path:
@@ -112,11 +124,11 @@ def _compile(compiler: Compiler, folder: Path, source: Source) -> Path:
     target = folder / f"{key.hexdigest()}.o"
     if target.exists():
         return target
-    include = [f"-I{path}" for path in source.include]
+    include = [f"-I{path.resolve()}" for path in source.include]
     folder.mkdir(parents=True, exist_ok=True)
     scratch = folder / f".{target.name}.{os.getpid()}.{id(source)}.o"
     try:
-        arguments = ["-c", *C_FLAGS, *source.flags, *include, str(source.path), "-o", scratch.name]
+        arguments = ["-c", *C_FLAGS, *source.flags, *include, str(source.path.resolve()), "-o", scratch.name]
         _run(compiler, arguments, scratch, source.path.name)
         write_whole(target, scratch.read_bytes())
     finally:

@@ -103,7 +103,11 @@ def kernels_header() -> str:
 
 def kernels_tables() -> str:
     """kernels.c: one table for each instruction set."""
-    lines = ["/* kernels.c: generated from the list in backends/cpu/kernels.py. */", '#include "kernels.h"', ""]
+    lines = [
+        "/* kernels.c: generated from the list in backends/cpu/kernels.py. */",
+        '#include "kernels.h"',
+        "",
+    ]
     for isa in INSTRUCTION_SETS:
         lines += [
             f"const struct ow_kernels ow_kernels_{isa.name} = {{",

@@ -113,9 +113,7 @@ def window_of(step: Conv | MaxPool | AveragePool, kernel: tuple[int, ...]) -> Wi
     """A step's window; one dimension is seen as an image of one row."""
     dilations = getattr(step, "dilations", (1,) * len(kernel))
     if len(kernel) == 1:
-        return Window(
-            (1, kernel[0]), (1, step.strides[0]), (0, step.pads[0], 0, step.pads[1]), (1, dilations[0])
-        )
+        return Window((1, kernel[0]), (1, step.strides[0]), (0, step.pads[0], 0, step.pads[1]), (1, dilations[0]))
     return Window(
         (kernel[0], kernel[1]),
         (step.strides[0], step.strides[1]),

@@ -1,4 +1,4 @@
-"""A plan: which kernel is called on what memory, in order. Built step by step by `steps.py`, written as C by `emit.py`."""
+"""A plan: which kernel is called on what memory, in order. `steps` builds it step by step, `emit.py` writes it as C."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -90,6 +90,16 @@ class Plan:
         for index, name in enumerate(self.program.inputs):
             buffer = self.program.buffers[name]
             self._places[name, Plain] = Place(Address("input", index), Plain(buffer.shape, buffer.dtype))
+
+    def dtype(self, name: str) -> str:
+        """The dtype of a buffer or constant."""
+        constant = self.program.constants.get(name)
+        return self.program.buffers[name].dtype if constant is None else str(constant.dtype)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a buffer or constant."""
+        constant = self.program.constants.get(name)
+        return self.program.buffers[name].shape if constant is None else constant.shape
 
     # ---- memory ----
 

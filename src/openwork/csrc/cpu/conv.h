@@ -51,20 +51,22 @@ OW_INLINE void f32_conv_finish(const struct ow_f32_conv *step, f32x16 sum, int64
   f32_store((float *)step->output.at + at, f32_select(step->output.inside[vector], sum, f32_set(0)));
 }
 
-/* Requantizes 16 accumulators of one channel to whole numbers 0..255, residual included. */
-OW_INLINE i32x16 u8_conv_requantize(const struct ow_u8_conv *step, i32x16 sum, int32_t channel, i32x16 residual) {
+/* Requantizes 16 accumulators of one channel to 0..255, residual included.
+ *
+ * The zero point is added after the bounds, and rounding comes with the conversion. Bounds and zero points are whole
+ * numbers, so that changes no result: clip(rint(x) + zero, low, high) = rint(clip(x, low - zero, high - zero)) + zero. */
+OW_INLINE i32x16 u8_conv_requantize(const struct ow_u8_conv *step, i32x16 sum, int32_t channel, int64_t at) {
   const struct ow_requantize *to = &step->requantize;
-  f32x16 x = f32_round(f32_mul(f32_from_i32(sum), f32_set(to->scale[channel])));
-  x = f32_clamp(f32_add(x, f32_set(to->zero_point)), to->low, to->high);
-  if (step->residual) {
-    const struct ow_add_scales *add = &step->add;
-    f32x16 other = f32_from_i32(i32_byte(residual, channel % 4));
-    x = f32_mul(f32_add(x, f32_set(-add->zero_points[0])), f32_set(add->scale[0]));
-    other = f32_mul(f32_add(other, f32_set(-add->zero_points[1])), f32_set(add->scale[1]));
-    x = f32_add(f32_round(f32_add(x, other)), f32_set(add->zero_point));
-    x = f32_clamp(x, add->low, add->high);
-  }
-  return i32_from_f32(x);
+  const struct ow_add_scales *add = &step->add;
+  f32x16 x = f32_mul(f32_from_i32(sum), f32_set(to->scale[channel]));
+  x = f32_clamp(x, to->low - to->zero_point, to->high - to->zero_point);
+  if (!step->residual) return i32_add(i32_from_f32(x), i32_set((int32_t)to->zero_point));
+  i32x16 bytes = i32_load((const uint32_t *)step->residual + at);
+  f32x16 other = f32_from_i32(i32_byte(bytes, channel % 4));
+  x = f32_mul(f32_add(f32_round(x), f32_set(to->zero_point - add->zero_points[0])), f32_set(add->scale[0]));
+  other = f32_mul(f32_add(other, f32_set(-add->zero_points[1])), f32_set(add->scale[1]));
+  x = f32_clamp(f32_add(x, other), add->low - add->zero_point, add->high - add->zero_point);
+  return i32_add(i32_from_f32(x), i32_set((int32_t)add->zero_point));
 }
 
 /* Stores 16 lanes of four channels, with padding where there is no pixel. */

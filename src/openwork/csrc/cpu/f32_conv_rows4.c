@@ -1,7 +1,8 @@
 /* f32_conv_rows4: dense convolution, four output channels at a time, so that each load serves four of them. */
 #include "conv.h"
 
-OW_INLINE void channels(const struct ow_f32_conv *step, const struct part *part, int32_t vector, const int n) {
+OW_INLINE void channels(const struct ow_f32_conv *given, const struct part *part, int32_t vector, const int n) {
+  const struct ow_f32_conv copy = *given, *step = &copy; /* a copy: stores cannot change it */
   const uint32_t *starts = step->weights.starts;
   const float *values = step->weights.values;
   const float *input = (const float *)step->input + part->image * step->input_image + 16 * vector;

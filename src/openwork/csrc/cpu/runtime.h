@@ -66,8 +66,12 @@ struct ow_add_scales {
  * Group g has the taps starts[g] .. starts[g + 1]; tap k reads the input at `offsets[k]` lanes from the output's
  * own lane, and has one 32-bit value for each row of the group: a float, or four int8 for four channels.
  * Groups of one row are a sparse matrix, groups of four share loads and serve dense ones. Depthwise and grouped
- * convolutions are nothing special: their rows have few taps. */
+ * convolutions are nothing special: their rows have few taps.
+ *
+ * The lists may be cut into `depth` runs of input planes, so that the part of the input that one run reads stays
+ * in the first-level cache: then list d * groups + g holds the taps of group g in run d. Only f32_conv_rows1 takes more than one. */
 struct ow_rows {
+  int32_t depth;
   const uint32_t *starts;
   const int32_t *offsets;
   const void *values;

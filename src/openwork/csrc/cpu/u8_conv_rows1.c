@@ -4,18 +4,16 @@
  * four uint8 a lane and added in int32. Four channels are requantized one after the other and stored together. */
 #include "conv.h"
 
-OW_INLINE void channels(const struct ow_u8_conv *step, const struct part *part, int32_t vector, const int n) {
+OW_INLINE void channels(const struct ow_u8_conv *given, const struct part *part, int32_t vector, const int n) {
+  const struct ow_u8_conv copy = *given, *step = &copy; /* a copy: stores cannot change it */
   const uint32_t *starts = step->weights.starts;
   const int32_t *values = step->weights.values;
   const int32_t groups = (step->channels + 3) / 4;
   const uint32_t *input = (const uint32_t *)step->input + part->image * step->input_image + 16 * vector;
   for (int32_t channel = part->channel; channel < part->channel_end; channel += 4) {
     const int64_t at = ((int64_t)part->image * groups + channel / 4) * step->output.stride + 16 * vector;
-    i32x16 four[ROWS1_VECTORS], residual[ROWS1_VECTORS];
-    EACH(v, n) {
-      four[v] = i32_set(0);
-      residual[v] = step->residual ? i32_load((const uint32_t *)step->residual + at + 16 * v) : i32_set(0);
-    }
+    i32x16 four[ROWS1_VECTORS];
+    EACH(v, n) four[v] = i32_set(0);
     EACH(r, 4) {
       i32x16 sum[ROWS1_VECTORS];
       EACH(v, n) sum[v] = i32_set(step->bias[channel + r]);
@@ -25,7 +23,7 @@ OW_INLINE void channels(const struct ow_u8_conv *step, const struct part *part, 
         EACH(v, n) sum[v] = dot4(sum[v], i32_load(x + 16 * v), weights);
       }
       EACH(v, n) {
-        i32x16 one = u8_conv_requantize(step, sum[v], channel + r, residual[v]);
+        i32x16 one = u8_conv_requantize(step, sum[v], channel + r, at + 16 * v);
         four[v] = i32_or(four[v], i32_shift_left(one, 8 * r));
       }
     }

@@ -1,7 +1,8 @@
 /* u8_conv_rows4: dense integer convolution, four output channels at a time, so that each load serves four. */
 #include "conv.h"
 
-OW_INLINE void channels(const struct ow_u8_conv *step, const struct part *part, int32_t vector, const int n) {
+OW_INLINE void channels(const struct ow_u8_conv *given, const struct part *part, int32_t vector, const int n) {
+  const struct ow_u8_conv copy = *given, *step = &copy; /* a copy: stores cannot change it */
   const uint32_t *starts = step->weights.starts;
   const int32_t *values = step->weights.values;
   const int32_t groups = (step->channels + 3) / 4;
@@ -22,9 +23,8 @@ OW_INLINE void channels(const struct ow_u8_conv *step, const struct part *part, 
     const int64_t at = ((int64_t)part->image * groups + channel / 4) * step->output.stride + 16 * vector;
     EACH(v, n) {
       i32x16 four = i32_set(0);
-      i32x16 residual = step->residual ? i32_load((const uint32_t *)step->residual + at + 16 * v) : i32_set(0);
       EACH(r, 4) {
-        i32x16 one = u8_conv_requantize(step, sum[r][v], channel + r, residual);
+        i32x16 one = u8_conv_requantize(step, sum[r][v], channel + r, at + 16 * v);
         four = i32_or(four, i32_shift_left(one, 8 * r));
       }
       u8_conv_store(step, four, at + 16 * v, vector + v);

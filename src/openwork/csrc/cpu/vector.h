@@ -52,6 +52,7 @@ OW_INLINE i32x16 i32_gather(const void *p, const int32_t *at) {
   return _mm512_i32gather_epi32(_mm512_loadu_si512(at), p, 4);
 }
 OW_INLINE int32_t i32_sum(i32x16 x) { return _mm512_reduce_add_epi32(x); }
+OW_INLINE i32x16 i32_add(i32x16 a, i32x16 b) { return _mm512_add_epi32(a, b); }
 OW_INLINE i32x16 i32_or(i32x16 a, i32x16 b) { return _mm512_or_si512(a, b); }
 OW_INLINE i32x16 i32_shift_left(i32x16 x, int bits) { return _mm512_slli_epi32(x, (unsigned)bits); }
 OW_INLINE i32x16 i32_byte(i32x16 x, int index) {
@@ -131,6 +132,7 @@ OW_INLINE int32_t i32_sum(i32x16 x) {
   for (int i = 0; i < 8; i++) sum += lane[i];
   return sum;
 }
+OW_INLINE i32x16 i32_add(i32x16 a, i32x16 b) { return OW_HALVES(i32x16, _mm256_add_epi32(a.half[h], b.half[h])); }
 OW_INLINE i32x16 i32_or(i32x16 a, i32x16 b) { return OW_HALVES(i32x16, _mm256_or_si256(a.half[h], b.half[h])); }
 OW_INLINE i32x16 i32_shift_left(i32x16 x, int bits) {
   return OW_HALVES(i32x16, _mm256_slli_epi32(x.half[h], bits));
@@ -217,6 +219,7 @@ OW_INLINE int32_t i32_sum(i32x16 x) {
   for (int i = 0; i < 16; i++) sum += x.lane[i];
   return sum;
 }
+OW_INLINE i32x16 i32_add(i32x16 a, i32x16 b) { OW_LANES(i32x16, a.lane[i] + b.lane[i]); }
 OW_INLINE i32x16 i32_or(i32x16 a, i32x16 b) { OW_LANES(i32x16, a.lane[i] | b.lane[i]); }
 OW_INLINE i32x16 i32_shift_left(i32x16 x, int bits) { OW_LANES(i32x16, (int32_t)((uint32_t)x.lane[i] << bits)); }
 OW_INLINE i32x16 i32_byte(i32x16 x, int index) { OW_LANES(i32x16, (int32_t)((uint32_t)x.lane[i] >> 8 * index & 255)); }
@@ -224,7 +227,7 @@ OW_INLINE i32x16 i32_select(mask16 mask, i32x16 a, i32x16 b) {
   OW_LANES(i32x16, mask >> i & 1 ? a.lane[i] : b.lane[i]);
 }
 OW_INLINE f32x16 f32_from_i32(i32x16 x) { OW_LANES(f32x16, (float)x.lane[i]); }
-OW_INLINE i32x16 i32_from_f32(f32x16 x) { OW_LANES(i32x16, (int32_t)x.lane[i]); } /* of whole numbers only */
+OW_INLINE i32x16 i32_from_f32(f32x16 x) { OW_LANES(i32x16, (int32_t)rintf(x.lane[i])); } /* half to even */
 
 OW_INLINE dot_weights dot_set(int32_t four) { OW_LANES(dot_weights, four); }
 OW_INLINE dot_weights dot_load(const void *p) {
