@@ -1,1 +1,12 @@
+"""Ways in: files of other tools become an onnx_ir.Model, data files become its inputs.
 
+Torch modules come in through `openwork.frontends.torch`, which is not imported here: reading a file must not
+load torch.
+"""
+
+from openwork.frontends.data import read_batches, read_one
+from openwork.frontends.images import ImagePreprocess
+from openwork.frontends.onnx import load_model
+from openwork.frontends.tensor_spec import TensorSpec, input_specs
+
+__all__ = ["ImagePreprocess", "TensorSpec", "input_specs", "load_model", "read_batches", "read_one"]

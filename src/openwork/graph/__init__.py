@@ -1,1 +1,19 @@
+"""What the in-memory network means: constants, shapes, quantization, cost, and what it computes."""
 
+from openwork.graph.count import LayerCount, count, weight_of
+from openwork.graph.evaluate import Evaluator, evaluate
+from openwork.graph.model import add_initializer, constant, set_constant_input, static_shape
+from openwork.graph.quant_params import QuantParams
+
+__all__ = [
+    "Evaluator",
+    "LayerCount",
+    "QuantParams",
+    "add_initializer",
+    "constant",
+    "count",
+    "evaluate",
+    "set_constant_input",
+    "static_shape",
+    "weight_of",
+]

@@ -39,7 +39,7 @@ class QuantParams:
         return f"int{width}" if self.signed else f"uint{width}"
 
     def quantize(self, real: NDArray[np.float32]) -> NDArray[np.generic]:
-        """clip(rint(real / scale) + zero_point, low, high), half to even, in float32. Same shape as `real`."""
+        """clip(rint(real / scale) + zero_point, low, high), half to even, in float32; shape of `real`."""
         scale, zero_point = self._broadcast(real.ndim)
         integers = np.rint(real.astype(np.float32) / scale) + zero_point.astype(np.float32)
         return np.clip(integers, self.low, self.high).astype(self.dtype)

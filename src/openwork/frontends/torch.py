@@ -1,0 +1,82 @@
+"""Torch modules. The only frontend that imports torch."""
+
+import copy
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import onnx_ir as ir
+import torch
+
+from openwork.errors import ModelError, one_line
+from openwork.frontends.tensors import check_tensors
+from openwork.passes import strip_metadata
+
+
+def from_torch(
+    module: torch.nn.Module,
+    inputs: Sequence[torch.Tensor],
+    *,
+    input_names: Sequence[str] = ("x",),
+    output_names: Sequence[str] | None = None,
+    symbolic_batch: bool = False,
+) -> ir.Model:
+    """Export a torch module, in evaluation mode, as it is: BatchNormalization and parameter names are kept.
+
+    Args:
+        module: not modified; may be on any device.
+        inputs: one example tensor for each argument of `forward`; their shapes and dtypes become the graph's.
+        input_names: a name for each of `inputs`.
+        output_names: names for the outputs; torch's own if None.
+        symbolic_batch: leave the first dimension of every input open, for `canonicalise(batch=...)`.
+    Returns: the graph, not canonicalised; initializers are called as in `module.state_dict()`. It shares no
+        memory with the module, and holds no metadata of the exporter.
+    Raises: ModelError: torch cannot export the module, or a weight is NaN or infinite.
+    """
+    module = copy.deepcopy(module).eval().cpu()
+    examples = tuple(example.detach().cpu() for example in inputs)
+    shapes = None
+    if symbolic_batch:
+        # torch.export takes a dimension of size 1 for a constant, so the example needs two images.
+        examples = tuple(torch.cat([example, example]) for example in examples)
+        shapes = tuple({0: torch.export.Dim.DYNAMIC} for _ in examples)
+    with _quiet():
+        try:
+            program = torch.onnx.export(
+                module,
+                examples,
+                input_names=list(input_names),
+                output_names=None if output_names is None else list(output_names),
+                dynamic_shapes=shapes,
+                dynamo=True,
+                optimize=False,
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            raise ModelError(
+                f"{type(module).__name__}: torch cannot export it ({one_line(error)}); "
+                "write the module without what torch.export refuses"
+            ) from error
+    assert program is not None
+    model = program.model
+    for value in model.graph.initializers.values():
+        assert value.const_value is not None
+        value.const_value = ir.tensor(value.const_value.numpy(), name=value.name)
+    strip_metadata(model)
+    check_tensors(model, type(module).__name__)
+    return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's remarks about its own future and about packages that it does not need."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,99 @@
+"""Multiply-accumulates, weights and zeros of each layer."""
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from openwork.graph.model import constant, static_shape
+
+
+@dataclass(frozen=True)
+class LayerCount:
+    """What one Conv, Gemm or MatMul costs.
+
+    weight_shape: as stored in the graph; () where both operands are activations.
+    macs: multiply-accumulates with every weight; a kernel that reaches into the padding counts in full.
+    effective_macs: multiply-accumulates with nonzero weights only.
+    weights, nonzeros: how many weights there are, and how many are not zero; 0 without a constant weight.
+    """
+
+    name: str
+    operator: str
+    weight_shape: tuple[int, ...]
+    macs: int
+    effective_macs: int
+    weights: int
+    nonzeros: int
+
+    @property
+    def sparsity(self) -> float:
+        """Fraction of weights that are zero; 0 without weights."""
+        return 1 - self.nonzeros / self.weights if self.weights else 0.0
+
+
+def count(model: ir.Model) -> tuple[LayerCount, ...]:
+    """Count every Conv, Gemm and MatMul, in graph order, float or behind QuantizeLinear/DequantizeLinear.
+
+    Raises: ModelError: a shape is not static.
+    """
+    return tuple(_count_layer(node) for node in model.graph if node.op_type in ("Conv", "Gemm", "MatMul"))
+
+
+def weight_of(node: ir.Node) -> NDArray[np.generic] | None:
+    """The constant weight of a Conv, Gemm or MatMul, with zeros exactly where the real weight is zero.
+
+    Returns: the floats; or, behind a DequantizeLinear, int32 integer - zero_point; None without a constant.
+    """
+    operands = (1,) if node.op_type == "Conv" else (1, 0)
+    for index in operands:
+        weight = _real_zeros(node.inputs[index])
+        if weight is not None:
+            return weight
+    return None
+
+
+def _real_zeros(value: ir.Value | None) -> NDArray[np.generic] | None:
+    dequantize = value.producer() if value is not None else None
+    if dequantize is None or dequantize.op_type != "DequantizeLinear":
+        return constant(value)
+    integers = constant(dequantize.inputs[0])
+    if integers is None or len(dequantize.inputs) < 3:
+        return integers
+    zero_point = constant(dequantize.inputs[2])
+    if zero_point is None:
+        return integers
+    if zero_point.ndim == 1 and zero_point.size > 1:
+        axis = dequantize.attributes.get_int("axis", 1)
+        zero_point = zero_point.reshape([-1 if i == axis % integers.ndim else 1 for i in range(integers.ndim)])
+    return np.subtract(integers, zero_point, dtype=np.int32)
+
+
+def _count_layer(node: ir.Node) -> LayerCount:
+    weight = weight_of(node)
+    weights = 0 if weight is None else weight.size
+    nonzeros = 0 if weight is None else int(np.count_nonzero(weight))
+    macs = prod(static_shape(node.outputs[0])) * _depth(node)
+    return LayerCount(
+        name=node.name or "",
+        operator=node.op_type,
+        weight_shape=() if weight is None else weight.shape,
+        macs=macs,
+        # Exact: each weight is used equally often, once per output position (padding included) and image.
+        effective_macs=macs * nonzeros // weights if weights else macs,
+        weights=weights,
+        nonzeros=nonzeros,
+    )
+
+
+def _depth(node: ir.Node) -> int:
+    """Multiply-accumulates behind one output element."""
+    first, second = node.inputs[0], node.inputs[1]
+    assert first is not None and second is not None
+    if node.op_type == "Conv":
+        return prod(static_shape(second)[1:])
+    if node.op_type == "Gemm" and node.attributes.get_int("transA"):
+        return static_shape(first)[0]
+    return static_shape(first)[-1]

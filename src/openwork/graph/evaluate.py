@@ -1,0 +1,77 @@
+"""What a model computes, according to onnxruntime."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime
+from numpy.typing import NDArray
+
+from openwork.errors import DataError, ModelError, one_line
+
+
+class Evaluator:
+    """A model in an onnxruntime session, for running it many times.
+
+    Args:
+        model: not modified.
+        taps: names of tensors inside the graph that `run` returns besides the outputs.
+        threads: of onnxruntime.
+    Raises: ModelError: onnxruntime does not take the model, or a tap is no tensor of it.
+    """
+
+    def __init__(self, model: ir.Model, taps: Sequence[str] = (), *, threads: int = 1):
+        proto = ir.to_proto(model)
+        _add_outputs(proto.graph, taps)
+        try:
+            self._session = onnxruntime.InferenceSession(
+                proto.SerializeToString(), _options(threads), providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's exceptions have no common base
+            raise ModelError(f"model: onnxruntime refuses it ({one_line(error)}); check the model") from error
+
+    def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+        """Outputs and taps by name, in the layout of the graph.
+
+        Raises: DataError: an input is missing, unknown, or has the wrong dtype or shape.
+        """
+        names = [output.name for output in self._session.get_outputs()]
+        try:
+            return dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
+        except Exception as error:  # onnxruntime's exceptions have no common base
+            expected = ", ".join(f"{x.name} {x.type} {x.shape}" for x in self._session.get_inputs())
+            raise DataError(f"inputs: {one_line(error)}; the model takes {expected}") from error
+
+
+def evaluate(
+    model: ir.Model,
+    inputs: Mapping[str, NDArray[np.generic]],
+    *,
+    taps: Sequence[str] = (),
+    threads: int = 1,
+) -> dict[str, NDArray[np.generic]]:
+    """Run a model once with onnxruntime. Arguments, result and errors as in `Evaluator`."""
+    return Evaluator(model, taps, threads=threads).run(inputs)
+
+
+def _options(threads: int) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # its errors reach us as exceptions
+    # Without VNNI onnxruntime's int8 kernels saturate at 16 bits unless told to be precise.
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    return options
+
+
+def _add_outputs(graph: onnx.GraphProto, taps: Sequence[str]) -> None:
+    """Make each tap a graph output; onnxruntime infers its type."""
+    outputs = {output.name for output in graph.output}
+    produced = {name for node in graph.node for name in node.output}
+    for tap in dict.fromkeys(taps):
+        if tap in outputs:
+            continue
+        if tap not in produced:
+            raise ModelError(f"tap {tap!r}: no node of the model produces it; name a tensor of the graph")
+        graph.output.append(onnx.ValueInfoProto(name=tap))

@@ -1,0 +1,79 @@
+"""Images: order, size, normalisation, and files that are none."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from openwork.errors import DataError
+from openwork.frontends import ImagePreprocess, TensorSpec
+from tests.frontends.reading import IMAGE, picture, read, refused
+
+
+def test_a_folder_of_images_is_read_in_sorted_order_with_its_folders(tmp_path):
+    picture(tmp_path / "b.png", (0, 255, 0))
+    picture(tmp_path / "a" / "z.JPG", (255, 255, 255))
+    picture(tmp_path / "c.bmp", (255, 0, 51))
+    (tmp_path / "notes.md").write_text("no image")
+    first, second, third = (batch["image"] for batch in read(str(tmp_path), inputs=[IMAGE]))
+    assert (first == 1).all()
+    assert [second[0, channel].mean() for channel in range(3)] == [0, 1, 0]
+    np.testing.assert_allclose(third[0, :, 2, 3], [1, 0, 0.2])
+    assert first.shape == (1, 3, 4, 6) and first.dtype == np.float32
+
+
+def test_images_are_resized_to_height_and_width(tmp_path):
+    pixels = np.zeros((8, 12, 3), np.uint8)
+    pixels[:4] = 255
+    Image.fromarray(pixels).save(tmp_path / "half.png")
+    (batch,) = read(str(tmp_path / "half.png"), inputs=[IMAGE])
+    assert (batch["image"][0, :, 0] == 1).all() and (batch["image"][0, :, 3] == 0).all()
+
+
+def test_images_are_normalised_per_channel(tmp_path):
+    picture(tmp_path / "x.png", (10, 20, 30))
+    preprocess = ImagePreprocess(mean=(10, 10, 10), scale=(1, 2, 4))
+    (batch,) = read(str(tmp_path), inputs=[IMAGE], preprocess=preprocess)
+    assert batch["image"][0, :, 0, 0].tolist() == [0, 5, 5]
+
+
+def test_grey_inputs_and_uint8_inputs(tmp_path):
+    picture(tmp_path / "x.png", (100, 100, 100))
+    (grey,) = read(str(tmp_path), inputs=[TensorSpec("g", (1, 1, 2, 2), "float32")])
+    np.testing.assert_allclose(grey["g"], np.full((1, 1, 2, 2), 100 / 255), rtol=1e-6)
+    (raw,) = read(str(tmp_path), inputs=[TensorSpec("g", (1, 3, 2, 2), "uint8")])
+    assert raw["g"].dtype == np.uint8 and (raw["g"] == 100).all()
+
+
+def test_folders_without_images(tmp_path):
+    (tmp_path / "notes.md").write_text("no image")
+    refused("holds no image", tmp_path, inputs=[IMAGE])
+
+
+def test_broken_and_deep_images(tmp_path):
+    (tmp_path / "x.png").write_bytes(b"no image")
+    refused("cannot be read as an image", tmp_path / "x.png", inputs=[IMAGE])
+    picture(tmp_path / "good.png", (1, 2, 3), size=(200, 200))
+    (tmp_path / "x.png").write_bytes((tmp_path / "good.png").read_bytes()[:-30])
+    refused("cannot be read as an image", tmp_path / "x.png", inputs=[IMAGE])
+    picture(tmp_path / "x.png", 1000, mode="I;16")
+    refused("pixels are not of 8 bits", tmp_path / "x.png", inputs=[IMAGE])
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        TensorSpec("x", (1, 3), "float32"),
+        TensorSpec("x", (1, 4, 8, 8), "float32"),
+        TensorSpec("x", (1, 3, 8, 8), "int64"),
+    ],
+)
+def test_inputs_that_take_no_image(tmp_path, tensor):
+    refused("takes no image", picture(tmp_path / "x.png", (0, 0, 0)), inputs=[tensor])
+
+
+def test_wrong_normalisation(tmp_path):
+    picture(tmp_path / "x.png", (0, 0, 0))
+    refused("give 1 or 3 values", tmp_path, inputs=[IMAGE], preprocess=ImagePreprocess(mean=(1, 2)))
+    for wrong in [{"scale": (0.0,)}, {"mean": (float("nan"),)}]:
+        with pytest.raises(DataError, match="not finite or zero"):
+            ImagePreprocess(**wrong)
