@@ -1,1 +1,26 @@
+"""Artifacts: run, verify and measure compiled networks.
 
+Loading and running needs NumPy alone. What needs more is imported from its own module, so that a session
+opens fast: `deploy.compile.compile_model` writes an artifact, `deploy.compare.compare` holds two models or
+artifacts against each other.
+"""
+
+from openwork.deploy.artifact import Artifact, open_artifact
+from openwork.deploy.bench import Latency, measure
+from openwork.deploy.difference import Difference, cosine_distance
+from openwork.deploy.session import InferenceSession
+from openwork.deploy.tensors import read_tensor
+from openwork.deploy.verify import Verification, verify
+
+__all__ = [
+    "Artifact",
+    "Difference",
+    "InferenceSession",
+    "Latency",
+    "Verification",
+    "cosine_distance",
+    "measure",
+    "open_artifact",
+    "read_tensor",
+    "verify",
+]

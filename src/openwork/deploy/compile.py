@@ -1,0 +1,141 @@
+"""From a model to an artifact, in a straight line of steps."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from openwork.backends.cpu import CSRC, build, compile_executable
+from openwork.deploy.artifact import MANIFEST, SCHEMA_VERSION, Artifact, canonical, write_manifest
+from openwork.deploy.channels_last import channels_last
+from openwork.deploy.difference import Difference, difference
+from openwork.deploy.library import Library
+from openwork.deploy.tensors import TensorFile, random_inputs, write_tensor
+from openwork.deploy.tolerance import arithmetic, tolerance
+from openwork.errors import BuildError, TargetError, VerificationError
+from openwork.files import whole_directory, write_whole
+from openwork.graph import evaluate
+from openwork.lowering import Program, interpreter, lower
+from openwork.targets import Target
+
+Values = Mapping[str, NDArray[np.generic]]
+
+
+def compile_model(
+    model: ir.Model,
+    directory: Path,
+    *,
+    target: Target,
+    threads: int = 2,
+    layout: Literal["nchw", "nhwc"] = "nchw",
+    seed: int = 0,
+) -> Artifact:
+    """Compile a model and prove the library right before anybody sees it.
+
+    Args:
+        model: canonical (`passes.canonicalise`), with static shapes. Not modified.
+        directory: where the artifact is written; it may be new, empty, or an older artifact.
+        threads: 1 to 64 that the library uses unless told otherwise.
+        layout: of rank-4 inputs and outputs.
+        seed: of the test inputs.
+    Returns: the artifact, as written.
+    Raises: UnsupportedError: the model has operators openwork does not take. TargetError: not a cpu.
+        BuildError: the compiler is missing or fails. ArtifactError: `directory` cannot be written or holds
+        something else. VerificationError: the library differs from the reference. Nothing is written then.
+    """
+    _check(target, threads, layout)
+    if layout == "nhwc":
+        model = channels_last(model)
+    program = lower(model)
+    inputs = _tensor_files(program, program.inputs, "input{}.bin")
+    outputs = _tensor_files(program, program.outputs, "ref_result_{}.bin")
+    with whole_directory(directory, replaces=MANIFEST) as folder:
+        built = build(program, folder, threads=threads)
+        values = random_inputs(inputs, seed)
+        references = _references(model, program, values)
+        for tensor in inputs + outputs:
+            write_tensor(folder, tensor, (values | references)[tensor.name])
+        proof = _prove(folder, threads, program, values, references)
+        artifact = Artifact(folder, target.name, inputs, outputs, layout, threads, seed, proof)
+        _describe(artifact, [step.to_json() for step in built.steps])
+        _add_inference(folder)
+        write_manifest(artifact)
+    return replace(artifact, directory=directory)
+
+
+def _check(target: Target, threads: int, layout: str) -> None:
+    if target.family != "cpu":
+        raise TargetError(f"target {target.name!r}: is no cpu; choose a target of the cpu family")
+    if not 1 <= threads <= 64:
+        raise BuildError(f"threads: {threads} was given; choose 1 to 64")
+    if layout not in ("nchw", "nhwc"):
+        raise BuildError(f"layout: {layout!r} was given; choose nchw or nhwc")
+
+
+def _tensor_files(program: Program, names: Sequence[str], file: str) -> tuple[TensorFile, ...]:
+    buffers = [program.buffers[name] for name in names]
+    return tuple(
+        TensorFile(name, buffer.shape, buffer.dtype, file.format(index))
+        for index, (name, buffer) in enumerate(zip(names, buffers, strict=True))
+    )
+
+
+def _references(model: ir.Model, program: Program, inputs: Values) -> dict[str, NDArray[np.generic]]:
+    """What the outputs should be, from onnxruntime for floats, from the interpreter where integers count."""
+    if all(buffer.dtype == "float32" for buffer in program.buffers.values()):
+        references = evaluate(model, inputs)
+    else:
+        references = interpreter.run(program, inputs)
+    for name, reference in references.items():
+        if not np.isfinite(reference).all():
+            raise VerificationError(f"output {name!r}: the reference holds NaN or infinity; check the model's weights")
+    return references
+
+
+def _prove(folder: Path, threads: int, program: Program, inputs: Values, references: Values) -> tuple[Difference, ...]:
+    """Run the library just built and hold each output against its reference."""
+    library = Library(folder, threads)
+    results = library.run([inputs[name] for name in program.inputs])
+    library.close()
+    behind = arithmetic(program)
+    proof = tuple(
+        difference(name, result, references[name], tolerance(behind[name], references[name]))
+        for name, result in zip(program.outputs, results, strict=True)
+    )
+    for output in proof:
+        if not output.passed:
+            raise VerificationError(
+                f"output {output.name!r}: the compiled library is up to {output.max_abs_diff:g} off the"
+                f" reference, {output.tolerance:g} is allowed; nothing was written, please report the model"
+            )
+    return proof
+
+
+def _describe(artifact: Artifact, steps: list[dict[str, Any]]) -> None:
+    description = {
+        "schema_version": SCHEMA_VERSION,
+        "inputs": [tensor.to_json() for tensor in artifact.inputs],
+        "outputs": [tensor.to_json() for tensor in artifact.outputs],
+        "layout": artifact.layout,
+        "threads": artifact.threads,
+        "tolerance": [output.tolerance for output in artifact.proof],
+        "steps": steps,
+    }
+    write_whole(artifact.directory / "deploy.json", canonical(description))
+
+
+def _add_inference(folder: Path) -> None:
+    """The test program, as source and compiled."""
+    for name in ("inference.cpp", "CMakeLists.txt"):
+        shutil.copyfile(CSRC / "inference" / name, folder / name)
+    compile_executable(
+        [folder / "inference.cpp"],
+        folder / "inference",
+        # Without the prefix, __FILE__ is the same wherever the artifact was written.
+        flags=("-std=c++17", "-fno-exceptions", "-fno-rtti", f"-fmacro-prefix-map={folder.resolve()}/="),
+    )

@@ -1,0 +1,80 @@
+"""How far a result lies from its reference."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One tensor, held against its reference.
+
+    max_abs_diff, mean_abs_diff: of the elements, in the tensor's own unit.
+    correct_ratio: share of elements within `tolerance` of the reference.
+    distance: cosine distance, 0 (same direction) to 2.
+    tolerance: largest difference that passes.
+    """
+
+    name: str
+    max_abs_diff: float
+    mean_abs_diff: float
+    correct_ratio: float
+    distance: float
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        return self.correct_ratio == 1.0
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "max_abs_diff": self.max_abs_diff,
+            "mean_abs_diff": self.mean_abs_diff,
+            "correct_ratio": self.correct_ratio,
+            "distance": self.distance,
+            "tolerance": self.tolerance,
+        }
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> "Difference":
+        figures = ("max_abs_diff", "mean_abs_diff", "correct_ratio", "distance", "tolerance")
+        return cls(str(entry["name"]), *(float(entry[figure]) for figure in figures))
+
+
+def difference(name: str, result: NDArray[np.generic], reference: NDArray[np.generic], tolerance: float) -> Difference:
+    """Hold `result` against `reference`, both of one shape. A NaN is never within the tolerance."""
+    a, b = result.astype(np.float64).ravel(), reference.astype(np.float64).ravel()
+    with np.errstate(invalid="ignore"):
+        distances = np.where(a == b, 0.0, np.abs(a - b))
+        correct = distances <= tolerance
+    return Difference(
+        name,
+        float(distances.max(initial=0.0)),
+        float(distances.mean()) if distances.size else 0.0,
+        float(correct.mean()) if correct.size else 1.0,
+        cosine_distance(a, b),
+        float(tolerance),
+    )
+
+
+def cosine_distance(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:
+    """1 - cos(angle between a and b), two arrays of one shape, computed in float64.
+
+    Equal arrays have distance 0; zeros have distance 1 from anything else; what is not finite gives NaN.
+    """
+    if np.array_equal(a, b):
+        return 0.0
+    x, y = a.astype(np.float64).ravel(), b.astype(np.float64).ravel()
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        return float("nan")
+    lengths = float(np.linalg.norm(x) * np.linalg.norm(y))
+    return max(0.0, 1.0 - float(x @ y) / lengths) if lengths else 1.0
+
+
+def value_range(values: NDArray[np.generic]) -> float:
+    """Width of the interval that holds every value and zero, in the values' own unit."""
+    return float(values.max(initial=0)) - float(values.min(initial=0))

@@ -1,0 +1,133 @@
+"""The binding of openwork.h: one loaded deploy.so with one open session."""
+
+import ctypes
+import os
+import tempfile
+import weakref
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openwork.deploy.artifact import ABI
+from openwork.errors import ArtifactError
+
+Array = NDArray[np.generic]
+Tap = Callable[[int, int], None]
+
+_DTYPES = {1: "float32", 2: "uint8", 3: "int8", 4: "int32", 5: "int64"}  # enum openwork_type
+
+
+class _Tensor(ctypes.Structure):
+    _fields_ = (
+        ("type", ctypes.c_int),
+        ("rank", ctypes.c_int32),
+        ("shape", ctypes.POINTER(ctypes.c_int64)),
+        ("bytes", ctypes.c_size_t),
+    )
+
+
+_POINTERS = ctypes.POINTER(ctypes.c_void_p)
+_TAP = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p)
+_SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
+    "openwork_abi": (ctypes.c_int32, []),
+    "openwork_input_count": (ctypes.c_int32, []),
+    "openwork_output_count": (ctypes.c_int32, []),
+    "openwork_input": (ctypes.POINTER(_Tensor), [ctypes.c_int32]),
+    "openwork_output": (ctypes.POINTER(_Tensor), [ctypes.c_int32]),
+    "openwork_open": (
+        ctypes.c_void_p,
+        [ctypes.c_char_p, ctypes.c_int32, ctypes.c_char_p, ctypes.c_size_t],
+    ),
+    "openwork_run": (None, [ctypes.c_void_p, _POINTERS, _POINTERS]),
+    "openwork_run_tapped": (None, [ctypes.c_void_p, _POINTERS, _POINTERS, _TAP, ctypes.c_void_p]),
+    "openwork_isa": (ctypes.c_char_p, [ctypes.c_void_p]),
+    "openwork_close": (None, [ctypes.c_void_p]),
+}
+
+
+class Library:
+    """A network ready to run, by one thread at a time; what it is given must be right: nothing is checked.
+
+    inputs, outputs: shape and dtype of each tensor.
+    isa: the instruction set in use.
+    """
+
+    def __init__(self, directory: Path, threads: int):
+        """Load `deploy.so` of a directory and open it with its `deploy.params`.
+
+        Raises: ArtifactError: the library cannot be loaded, has another ABI, or refuses the weights.
+        """
+        self._calls = _load(directory / "deploy.so")
+        self.inputs = self._tensors(self._calls.openwork_input_count(), self._calls.openwork_input)
+        self.outputs = self._tensors(self._calls.openwork_output_count(), self._calls.openwork_output)
+        error = ctypes.create_string_buffer(256)
+        params = bytes((directory / "deploy.params").absolute())
+        self._session = self._calls.openwork_open(params, threads, error, len(error))
+        if not self._session:
+            raise ArtifactError(error.value.decode(errors="replace"))
+        self.isa: str = self._calls.openwork_isa(self._session).decode()
+        self._process = os.getpid()
+        self._close = weakref.finalize(self, _close_session, self._calls, self._session, self._process)
+
+    def run(self, inputs: Sequence[Array], tap: Tap | None = None) -> list[Array]:
+        """Run once.
+
+        Args:
+            inputs: C-contiguous and aligned, of the shapes and dtypes of `self.inputs`.
+            tap: called after each step with its index and the address of the working memory.
+        Returns: new arrays of the shapes and dtypes of `self.outputs`.
+        """
+        outputs = [np.empty(shape, dtype) for shape, dtype in self.outputs]
+        if tap is None:
+            self._calls.openwork_run(self._session, _addresses(inputs), _addresses(outputs))
+        else:
+            call = _TAP(lambda _user, step, arena: tap(step, arena))
+            self._calls.openwork_run_tapped(self._session, _addresses(inputs), _addresses(outputs), call, None)
+        return outputs
+
+    def close(self) -> None:
+        """Stop the workers and free the memory. The second time does nothing."""
+        self._close()
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether this process is a fork of the one that opened it: the worker threads stayed there."""
+        return os.getpid() != self._process
+
+    @staticmethod
+    def _tensors(count: int, get: Callable[[int], Any]) -> tuple[tuple[tuple[int, ...], str], ...]:
+        tensors = [get(index).contents for index in range(count)]
+        return tuple((tuple(tensor.shape[: tensor.rank]), _DTYPES[tensor.type]) for tensor in tensors)
+
+
+def _load(path: Path) -> ctypes.CDLL:
+    """Load a library by an absolute path this process has never used.
+
+    The loader returns a library it already has for an equal path, even when another file has taken that path
+    since: a model compiled again into its directory would run as the older one.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="openwork.") as unique:
+            alias = Path(unique) / path.name
+            alias.symlink_to(path.absolute())
+            library = ctypes.CDLL(str(alias))
+        for name, (result, arguments) in _SIGNATURES.items():
+            function = getattr(library, name)
+            function.restype, function.argtypes = result, arguments
+    except (OSError, AttributeError) as error:
+        raise ArtifactError(f"{path}: cannot be loaded ({error}); compile the model again") from error
+    if library.openwork_abi() != ABI:
+        raise ArtifactError(f"{path}: has abi {library.openwork_abi()}, not {ABI}; compile the model again")
+    return library
+
+
+def _close_session(calls: ctypes.CDLL, session: int, process: int) -> None:
+    if os.getpid() == process:
+        calls.openwork_close(session)
+
+
+def _addresses(arrays: Sequence[Array]) -> ctypes.Array[ctypes.c_void_p]:
+    return (ctypes.c_void_p * len(arrays))(*(array.ctypes.data for array in arrays))

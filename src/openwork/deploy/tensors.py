@@ -1,0 +1,82 @@
+"""Tensors at the border of an artifact: what they are, their test data, and their files."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openwork.errors import ArtifactError
+
+DTYPES = ("float32", "uint8", "int8", "int32", "int64")
+
+
+@dataclass(frozen=True)
+class TensorFile:
+    """An input or output of an artifact, and the file of the artifact that holds a value of it.
+
+    shape: in elements. dtype: as NumPy names it. file: dense, row-major, little-endian, no header.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    file: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "shape": list(self.shape), "dtype": self.dtype, "file": self.file}
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> "TensorFile":
+        """Raises: ValueError, KeyError, TypeError: the entry does not describe a tensor."""
+        shape = tuple(entry["shape"])
+        if entry["dtype"] not in DTYPES or not all(isinstance(size, int) and size > 0 for size in shape):
+            raise ValueError(f"{entry['dtype']}{list(shape)} is no tensor of an artifact")
+        return cls(str(entry["name"]), shape, entry["dtype"], str(entry["file"]))
+
+
+class TensorLike(Protocol):
+    """Whatever tells the name, shape and dtype of a tensor."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> str: ...
+
+
+def random_inputs(tensors: Iterable[TensorLike], seed: int) -> dict[str, NDArray[np.generic]]:
+    """Test inputs, the same for the same seed: floats of the normal distribution, integers of every size."""
+    generator = np.random.default_rng(seed)
+    return {tensor.name: _random(generator, tensor) for tensor in tensors}
+
+
+def _random(generator: np.random.Generator, tensor: TensorLike) -> NDArray[np.generic]:
+    dtype = np.dtype(tensor.dtype)
+    if dtype.kind == "f":
+        return generator.standard_normal(tensor.shape, dtype=np.float32).astype(dtype)
+    limits = np.iinfo(dtype)
+    return generator.integers(limits.min, limits.max, tensor.shape, dtype, endpoint=True)
+
+
+def read_tensor(directory: Path, tensor: TensorFile) -> NDArray[np.generic]:
+    """The value in `tensor.file`.
+
+    Raises: ArtifactError: the file is missing or is not as long as the tensor.
+    """
+    path = directory / tensor.file
+    try:
+        values = np.fromfile(path, np.dtype(tensor.dtype).newbyteorder("<"))
+        return values.reshape(tensor.shape).astype(tensor.dtype, copy=False)
+    except (OSError, ValueError) as error:
+        raise ArtifactError(
+            f"{path}: is missing or does not hold {tensor.dtype}{list(tensor.shape)}; compile the model again"
+        ) from error
+
+
+def write_tensor(directory: Path, tensor: TensorFile, value: NDArray[np.generic]) -> None:
+    """Write `value` into `tensor.file`, row-major, little-endian."""
+    (directory / tensor.file).write_bytes(value.astype(value.dtype.newbyteorder("<")).tobytes())

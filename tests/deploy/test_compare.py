@@ -1,0 +1,135 @@
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from openwork.deploy.compare import compare
+from openwork.deploy.compile import compile_model
+from openwork.errors import ArtifactError, DataError, ModelError
+from openwork.passes import canonicalise
+from openwork.targets import load_target
+from tests.models import Writer, mobile_net, quantized, random_inputs, residual_net
+
+CPU = load_target("cpu")
+
+
+def chain(*, wrong: str | None = None, batch: int | str = 1) -> ir.Model:
+    """x -> first -> second -> third -> y, one of them with other weights."""
+    w = Writer()
+    x = w.input("x", (batch, 3, 8, 8))
+    for name in ("first", "second", "third"):
+        weight = w.normal(3, 3, 3, 3) * (1.5 if name == wrong else 1)
+        x = w.op("Relu", w.op("Conv", x, w.constant(weight), pads=[1] * 4), name=name)
+    return w.model(w.op("Flatten", x, name="y"))
+
+
+def write_onnx(path: Path, model: ir.Model) -> Path:
+    path.write_bytes(ir.to_proto(model).SerializeToString())
+    return path
+
+
+def write_artifact(path: Path, model: ir.Model, **options: str) -> Path:
+    canonicalise(model)
+    compile_model(model, path, target=CPU, **options)
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The chain as a model and as an artifact, and both with another second layer."""
+    folder = tmp_path_factory.mktemp("compare")
+    write_onnx(folder / "right.onnx", chain())
+    write_onnx(folder / "wrong.onnx", chain(wrong="second"))
+    write_artifact(folder / "right", chain())
+    write_artifact(folder / "wrong", chain(wrong="second"))
+    return folder
+
+
+@pytest.mark.parametrize("a", ["right.onnx", "right"])
+@pytest.mark.parametrize("b", ["right.onnx", "right"])
+def test_the_same_network_passes_in_every_form(folder: Path, a: str, b: str) -> None:
+    found = compare(folder / a, folder / b)
+    assert found.passed
+    assert found.first_diverging is None
+    assert [(output.name, output.passed) for output in found.outputs] == [("y", True)]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "first"),
+    [
+        ("right.onnx", "wrong.onnx", "conv2"),  # onnxruntime shows what the library computes in one step
+        ("right.onnx", "wrong", "second"),
+        ("right", "wrong.onnx", "second"),
+        ("right", "wrong", "second"),
+    ],
+)
+def test_the_first_diverging_tensor_is_named(folder: Path, a: str, b: str, first: str) -> None:
+    for one, other in ((a, b), (b, a)):
+        found = compare(folder / one, folder / other)
+        assert not found.passed
+        assert found.first_diverging is not None
+        assert found.first_diverging.name == first
+
+
+def test_layouts_are_reconciled(tmp_path: Path, folder: Path) -> None:
+    artifact = write_artifact(tmp_path / "nhwc", chain(), layout="nhwc")
+    inputs = random_inputs(chain(), seed=9)
+    for other in ("right.onnx", "right"):
+        assert compare(artifact, folder / other, inputs).passed
+    found = compare(folder / "wrong.onnx", artifact, inputs)
+    assert found.first_diverging is not None
+    assert found.first_diverging.name == "second"
+
+
+def test_a_quantized_artifact_is_close_to_onnxruntime_and_to_its_float_model(tmp_path: Path) -> None:
+    model = quantized(mobile_net())
+    path = write_onnx(tmp_path / "int8.onnx", model)
+    found = compare(path, write_artifact(tmp_path / "int8", model))
+    assert found.passed
+    assert found.outputs[0].distance < 1e-3
+
+
+def test_a_symbolic_batch_takes_the_artifacts(tmp_path: Path) -> None:
+    model = write_onnx(tmp_path / "any.onnx", chain(batch="n"))
+    artifact = write_artifact(tmp_path / "four", chain(batch=4))
+    assert compare(model, artifact).passed
+    assert compare(artifact, model).passed
+
+
+def test_within_sets_what_passes(folder: Path) -> None:
+    assert compare(folder / "right", folder / "wrong", within=10.0).passed
+    assert not compare(folder / "right", folder / "right.onnx", within=0.0).passed
+
+
+def test_given_inputs_are_used(folder: Path) -> None:
+    zeros = {"x": np.zeros((1, 3, 8, 8), np.float32)}
+    assert compare(folder / "right", folder / "wrong.onnx", zeros).passed
+
+
+@pytest.mark.parametrize("b", ["right", "right.onnx"])
+def test_inputs_that_do_not_fit_are_refused(folder: Path, b: str) -> None:
+    for inputs in ({}, {"x": np.zeros((1, 3, 9, 9), np.float32)}, {"z": np.zeros(1)}):
+        with pytest.raises(DataError):
+            compare(folder / b, folder / b, inputs)
+
+
+def test_networks_with_other_inputs_or_outputs_are_refused(tmp_path: Path, folder: Path) -> None:
+    other = write_onnx(tmp_path / "other.onnx", residual_net())
+    with pytest.raises(DataError, match="inputs x float32"):
+        compare(folder / "right", other)
+
+
+def test_outputs_of_another_shape_are_refused(tmp_path: Path, folder: Path) -> None:
+    w = Writer()
+    other = write_onnx(tmp_path / "other.onnx", w.model(w.op("Relu", w.input("x", (1, 3, 8, 8)), name="y")))
+    with pytest.raises(DataError, match="differ in shape"):
+        compare(folder / "right", other)
+
+
+def test_what_cannot_be_read_is_told(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(ModelError):
+        compare(folder / "right", tmp_path / "none.onnx")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ArtifactError):
+        compare(tmp_path / "empty", folder / "right")

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from openwork.deploy.tolerance import Arithmetic, arithmetic, tolerance
+from openwork.lowering import lower
+from openwork.passes import canonicalise
+from tests.models import Writer, quantized, residual_net
+
+
+def behind(writer: Writer, name: str) -> Arithmetic:
+    model = writer.model(name)
+    canonicalise(model)
+    return arithmetic(lower(model))[name]
+
+
+def test_float_sums_are_float() -> None:
+    w = Writer()
+    x = w.input("x", (1, 3, 8, 8))
+    assert behind(w, w.op("Relu", w.conv(x, 3, 4, 3), name="y")) is Arithmetic.FLOAT
+
+
+def test_what_only_moves_or_compares_is_exact() -> None:
+    w = Writer()
+    x = w.op("Transpose", w.input("x", (1, 3, 8, 8)), perm=[0, 2, 3, 1])
+    x = w.op("MaxPool", x, kernel_shape=[2, 2])
+    assert behind(w, w.requantized(x, 0.1, 128)) is Arithmetic.EXACT
+
+
+def test_integers_made_of_float_sums_are_requantized_from_there_on() -> None:
+    w = Writer()
+    x = w.requantized(w.op("Softmax", w.input("x", (1, 8))), 1 / 256)
+    assert behind(w, w.gemm(x, 8, 4)) is Arithmetic.REQUANTIZED
+
+
+def test_a_network_quantized_throughout_is_exact() -> None:
+    model = quantized(residual_net())
+    canonicalise(model)
+    assert set(arithmetic(lower(model)).values()) == {Arithmetic.EXACT}
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [(Arithmetic.EXACT, 0), (Arithmetic.FLOAT, 6e-4), (Arithmetic.REQUANTIZED, 0.12)],
+)
+def test_the_tolerance_follows_the_range_of_the_reference(kind: Arithmetic, expected: float) -> None:
+    assert tolerance(kind, np.array([-2.0, 1.0, 4.0])) == pytest.approx(expected)
