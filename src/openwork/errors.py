@@ -1,7 +1,7 @@
 """The exception tree. Every message is one line that names the object, the reason and the remedy.
 
     OpenworkError
-    ├── ModelError            a model file or graph is broken, or holds what a model may not hold (NaN weights)
+    ├── ModelError            a model file or graph is broken, or holds what no model may hold (NaN weights)
     │   └── UnsupportedError  the model is sound, but has operators openwork does not take; lists all of them
     ├── DataError             an input file or array: missing, unreadable, wrong name, dtype or shape
     ├── PatternError          weights or a mask do not have the pattern they claim to have
@@ -71,3 +71,11 @@ class ArtifactError(OpenworkError):
 
 class VerificationError(OpenworkError):
     """Results differ from the reference by more than the tolerance."""
+
+
+def one_line(error: BaseException) -> str:
+    """The innermost cause of a library's exception, on one line of a bearable length, to quote as the reason."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else text[:197] + "..."

@@ -38,7 +38,7 @@ def test_a_sound_file(path):
 
 def test_the_long_name_of_the_default_domain(path):
     proto = onnx.ModelProto.FromString(to_bytes(network()))
-    proto.opset_import[0].domain = proto.graph.node[0].domain = "ai.onnx"
+    proto.opset_import[0].domain = "ai.onnx"
     path.write_bytes(proto.SerializeToString())
     model = load_model(path)
     canonicalise(model)

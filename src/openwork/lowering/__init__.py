@@ -1,1 +1,58 @@
+"""From graph to `Program`, the one form that every backend eats; what it means; where buffers may lie."""
 
+from openwork.lowering import interpreter
+from openwork.lowering.arena import Arena, plan_arena
+from openwork.lowering.lower import lower
+from openwork.lowering.program import (
+    Add,
+    AddScales,
+    AveragePool,
+    Bounds,
+    Buffer,
+    Clip,
+    Concat,
+    Conv,
+    Dequantize,
+    Float32Scale,
+    FullyConnected,
+    MaxPool,
+    Mean,
+    Program,
+    Quantize,
+    Requantize,
+    Rescale,
+    Reshape,
+    Softmax,
+    Step,
+    Transpose,
+    step_inputs,
+)
+
+__all__ = [
+    "Add",
+    "AddScales",
+    "Arena",
+    "AveragePool",
+    "Bounds",
+    "Buffer",
+    "Clip",
+    "Concat",
+    "Conv",
+    "Dequantize",
+    "Float32Scale",
+    "FullyConnected",
+    "MaxPool",
+    "Mean",
+    "Program",
+    "Quantize",
+    "Requantize",
+    "Rescale",
+    "Reshape",
+    "Softmax",
+    "Step",
+    "Transpose",
+    "interpreter",
+    "lower",
+    "plan_arena",
+    "step_inputs",
+]

@@ -1,0 +1,101 @@
+"""Graph to Program: every node becomes one float step, then steps turn to integers and are fused."""
+
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from openwork.errors import ModelError, UnsupportedError, UnsupportedNode
+from openwork.graph import constant, static_shape
+from openwork.lowering.draft import Draft, Unsupported
+from openwork.lowering.fuse import fuse
+from openwork.lowering.integers import use_integers
+from openwork.lowering.operators import OPERATORS
+from openwork.lowering.program import Buffer, Program
+
+
+def lower(model: ir.Model) -> Program:
+    """Lower a canonicalised graph: static shapes, batch normalization folded, nodes in order and named.
+
+    An operator runs in integers where every activation it reads comes out of a DequantizeLinear and its
+    result goes into one QuantizeLinear only, at most through one Relu or Clip; and where its weights are
+    symmetric int8 and no accumulator can overflow. Every other operator runs in float32.
+
+    Raises:
+        UnsupportedError: lists every node that openwork does not take.
+        ModelError: the shape of an input is not static, or an output is a constant.
+    """
+    program = fuse(draft_program(model))
+    program.check()
+    return program
+
+
+def draft_program(model: ir.Model) -> Program:
+    """`lower` without fusion: a step for each node, but for what steps on integers took in."""
+    draft = _translated(model)
+    use_integers(draft)
+    return draft.program()
+
+
+def _translated(model: ir.Model) -> Draft:
+    """Every node as a float step, with Quantize and Dequantize steps where the graph has them."""
+    graph = model.graph
+    constants = {name: constant(value) for name, value in graph.initializers.items()}
+    draft = Draft(
+        inputs=tuple(_name(value) for value in graph.inputs),
+        outputs=tuple(_name(value) for value in graph.outputs),
+        opset=graph.opset_imports.get("", 1),
+        tensors=frozenset(_name(value) for node in graph for value in node.outputs),
+        buffers={_name(value): _buffer(value) for value in graph.inputs},
+        constants={name: array for name, array in constants.items() if array is not None},
+    )
+    unsupported = []
+    for node in graph:
+        try:
+            _translate(node, draft)
+        except Unsupported as reason:
+            unsupported.append(UnsupportedNode(node.name or "", node.op_type, str(reason)))
+    if unsupported:
+        raise UnsupportedError(unsupported)
+    for name in draft.outputs:
+        if name not in draft.buffers:
+            raise ModelError(f"output {name!r}: does not depend on any input; remove it from the model")
+    return draft
+
+
+def _translate(node: ir.Node, draft: Draft) -> None:
+    """Add the step of one node, or its constant result."""
+    if node.domain not in ("", "ai.onnx"):
+        raise Unsupported(f"openwork does not have operators of {node.domain}")
+    if node.op_type not in OPERATORS:
+        raise Unsupported("openwork does not have this operator")
+    for value in node.outputs[1:]:
+        if value.uses() or value.is_graph_output():
+            raise Unsupported(f"its output {value.name!r} is used; openwork takes only the first output")
+    rule, dtypes = OPERATORS[node.op_type]
+    activations = [value for value in node.inputs if value is not None and value.name not in draft.constants]
+    for value in (*activations, node.outputs[0]):
+        _check(value, dtypes)
+    step = rule(node, draft)
+    if step is not None:
+        draft.buffers[step.output] = _buffer(node.outputs[0])
+        draft.steps.append(step)
+
+
+def _check(value: ir.Value, dtypes: Sequence[str]) -> None:
+    try:
+        buffer = _buffer(value)
+    except ModelError as error:
+        raise Unsupported(str(error)) from error
+    if buffer.dtype not in dtypes:
+        raise Unsupported(f"{value.name!r} is {buffer.dtype}; openwork takes {', '.join(dtypes)} here")
+
+
+def _buffer(value: ir.Value) -> Buffer:
+    if value.dtype is None:
+        raise ModelError(f"value {value.name!r}: its type is unknown; run shape inference on the model")
+    return Buffer(static_shape(value), str(value.dtype.numpy()))
+
+
+def _name(value: ir.Value) -> str:
+    assert value.name is not None, "a canonicalised graph names every value"
+    return value.name

@@ -1,0 +1,65 @@
+"""How a kernel moves over its input: strides, padding and dilations of Conv and the pools."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from openwork.graph import static_shape
+from openwork.lowering.draft import Unsupported
+
+
+@dataclass(frozen=True)
+class Window:
+    """All one element per spatial dimension, except pads: (begin..., end...)."""
+
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    pads: tuple[int, ...]
+    dilations: tuple[int, ...]
+
+
+def window_of(node: ir.Node, kernel: Sequence[int]) -> Window:
+    """Read the window of a Conv, MaxPool or AveragePool, with every kind of automatic padding spelled out.
+
+    With ceil_mode the ends are padded until the last, incomplete window is a whole one.
+    Raises: Unsupported: not 1 or 2 spatial dimensions, or windows that do not fit the shapes.
+    """
+    source = node.inputs[0]
+    assert source is not None
+    sizes, pixels = static_shape(source)[2:], static_shape(node.outputs[0])[2:]
+    rank = len(sizes)
+    if rank not in (1, 2) or len(kernel) != rank:
+        raise Unsupported(f"it has {rank} spatial dimensions; openwork takes 1 or 2")
+    strides = tuple(node.attributes.get_ints("strides", [1] * rank))
+    dilations = tuple(node.attributes.get_ints("dilations", [1] * rank))
+    begins, ends = [], []
+    for axis, (size, stride) in enumerate(zip(sizes, strides, strict=True)):
+        reach = dilations[axis] * (kernel[axis] - 1) + 1
+        last = (pixels[axis] - 1) * stride
+        begin, end = _padding(node, axis, rank, last + reach - size)
+        if (size + begin + end - reach) // stride * stride != last:
+            raise Unsupported(f"its output shape {pixels} does not follow from its input shape {sizes}")
+        if node.op_type != "Conv" and (begin >= reach or last >= size + begin):
+            raise Unsupported("a window lies in the padding alone; onnxruntime and ONNX disagree on those")
+        begins.append(begin)
+        ends.append(end)
+    return Window(tuple(kernel), strides, (*begins, *ends), dilations)
+
+
+def _padding(node: ir.Node, axis: int, rank: int, needed: int) -> tuple[int, int]:
+    """Elements before and after one spatial dimension; `needed` in all for the shape that the output has."""
+    half, rest = max(0, needed) // 2, (max(0, needed) + 1) // 2
+    match node.attributes.get_string("auto_pad", "NOTSET"):
+        case "NOTSET":
+            pads = node.attributes.get_ints("pads", [0] * (2 * rank))
+            begin, end = pads[axis], pads[axis + rank]
+            return begin, max(end, needed - begin) if node.attributes.get_int("ceil_mode") else end
+        case "VALID":
+            return 0, 0
+        case "SAME_UPPER":
+            return half, rest
+        case "SAME_LOWER":
+            return rest, half
+        case other:
+            raise Unsupported(f"auto_pad {other!r} is no padding of ONNX")

@@ -1,0 +1,106 @@
+"""Give every value a static shape and a dtype."""
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from openwork.errors import ModelError, UnsupportedError, UnsupportedNode, one_line
+from openwork.graph import constant
+
+# Constants up to this many elements are shown to shape inference: shapes, axes, pads, splits, not weights.
+_SMALL = 64
+
+
+def infer_shapes(model: ir.Model) -> bool:
+    """Infer shape and dtype of every node's outputs, node by node, by the rules of ONNX.
+
+        before: y (shape unknown) = Conv(x[1, 3, 8, 8], w[4, 3, 3, 3])
+        after:  y float32[1, 4, 6, 6]
+
+    Requires: static inputs, constants folded, nodes in topological order.
+    Ensures: every value has a static shape and a dtype.
+    Raises:
+        ModelError: a node contradicts its inputs.
+        UnsupportedError: shapes that depend on data, or operators that ONNX does not define; lists the nodes
+            where shapes get lost.
+    """
+    changed = _describe_initializers(model)
+    lost: list[UnsupportedNode] = []
+    for node in model.graph:
+        if all(_known(value) for value in node.inputs if value is not None):
+            changed |= _infer(node, model)
+            lost += [_lost(node, output) for output in node.outputs if output.name and not _known(output)]
+    if lost:
+        raise UnsupportedError(lost)
+    return changed
+
+
+def _describe_initializers(model: ir.Model) -> bool:
+    """Initializers are as their tensors are."""
+    changed = False
+    for value in model.graph.initializers.values():
+        tensor = value.const_value
+        if tensor is not None and not _known(value):
+            value.type, value.shape, changed = ir.TensorType(tensor.dtype), ir.Shape(tensor.shape.numpy()), True
+    return changed
+
+
+def _known(value: ir.Value) -> bool:
+    return value.dtype is not None and value.shape is not None and value.shape.is_static()
+
+
+def _lost(node: ir.Node, output: ir.Value) -> UnsupportedNode:
+    operator = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
+    return UnsupportedNode(node.name or "", operator, f"the shape of its output {output.name!r} cannot be inferred")
+
+
+def _infer(node: ir.Node, model: ir.Model) -> bool:
+    """Set what ONNX's rules say about the outputs of one node."""
+    types = _output_types(node, model)
+    changed = False
+    for output in node.outputs:
+        if output.name not in types:
+            continue
+        dtype = ir.serde.deserialize_type_proto_for_type(types[output.name])
+        shape = ir.serde.deserialize_type_proto_for_shape(types[output.name])
+        if dtype is not None and output.type != dtype:
+            output.type, changed = dtype, True
+        if shape is not None and output.shape != shape:
+            output.shape, changed = shape, True
+    return changed
+
+
+def _output_types(node: ir.Node, model: ir.Model) -> dict[str, onnx.TypeProto]:
+    versions = model.graph.opset_imports
+    version = versions.get(node.domain)
+    if version is None or not onnx.defs.has(node.op_type, version, node.domain):
+        return {}
+    schema = onnx.defs.get_schema(node.op_type, version, node.domain)
+    inputs = {value.name: value for value in node.inputs if value is not None and value.name}
+    try:
+        return onnx.shape_inference.infer_node_outputs(
+            schema,
+            ir.serde.serialize_node(node),
+            {name: _type(value) for name, value in inputs.items()},
+            {name: data for name, value in inputs.items() if (data := _data(value)) is not None},
+            opset_imports=[onnx.helper.make_opsetid(domain, version) for domain, version in versions.items()],
+        )
+    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, ValueError) as error:
+        raise ModelError(
+            f"node {node.name!r} ({node.op_type}): it does not fit its inputs ({one_line(error)}); "
+            "check the model, and the shapes given with --set-shape"
+        ) from error
+
+
+def _type(value: ir.Value) -> onnx.TypeProto:
+    assert value.type is not None and value.shape is not None
+    proto = ir.serde.serialize_type(value.type)
+    ir.serde.serialize_shape_into(proto, value.shape)
+    return proto
+
+
+def _data(value: ir.Value) -> onnx.TensorProto | None:
+    array = constant(value)
+    if array is None or array.size > _SMALL or array.dtype == object:
+        return None
+    return onnx.numpy_helper.from_array(np.asarray(array), value.name)

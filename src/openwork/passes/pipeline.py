@@ -1,0 +1,65 @@
+"""From any ONNX model to the canonical graph that the other floors read."""
+
+from collections.abc import Callable, Mapping
+
+import onnx_ir as ir
+from onnx_ir.passes import common
+
+from openwork.errors import ModelError
+from openwork.passes.fold_batch_norm import fold_batch_norm
+from openwork.passes.fold_constants import fold_constants
+from openwork.passes.fuse_matmul_add import fuse_matmul_add
+from openwork.passes.infer_shapes import infer_shapes
+from openwork.passes.name_nodes import name_nodes
+from openwork.passes.set_static_shapes import set_static_shapes
+from openwork.passes.strip_metadata import strip_metadata
+
+# A rewrite of the model in place; the result says whether anything changed.
+Pass = Callable[[ir.Model], bool]
+
+
+def _library(rewrite: ir.passes.InPlacePass) -> Pass:
+    """A pass of onnx_ir in the form of ours."""
+
+    def run(model: ir.Model) -> bool:
+        try:
+            return rewrite(model).modified
+        except ValueError as error:
+            raise ModelError(f"model: {type(rewrite).__name__} failed ({error}); check the model") from error
+
+    return run
+
+
+PIPELINE: tuple[Pass, ...] = (
+    _library(common.InlinePass()),
+    _library(common.RemoveInitializersFromInputsPass()),
+    _library(common.TopologicalSortPass()),
+    name_nodes,  # before the library's passes name nodes in their own way
+    _library(common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)),
+    fold_constants,
+    _library(common.RemoveUnusedNodesPass()),
+    infer_shapes,
+    fuse_matmul_add,
+    fold_batch_norm,
+    _library(common.RemoveUnusedNodesPass()),
+    _library(common.RemoveUnusedOpsetsPass()),
+    name_nodes,
+    strip_metadata,
+)
+
+
+def canonicalise(model: ir.Model, *, shapes: Mapping[str, tuple[int, ...]] | None = None, batch: int = 1) -> None:
+    """Bring a model into canonical form, in place.
+
+    Args:
+        shapes: static shapes in elements by input name, for inputs whose shape is symbolic or to be changed.
+        batch: the size of a symbolic first dimension.
+    Ensures: inputs hold no initializers; every value has a static shape, a dtype and a name of its own, every
+        node a name of its own; what is constant is an initializer, except behind DequantizeLinear;
+        no Identity, Dropout, BatchNormalization behind Conv or Gemm, or node without use; no metadata.
+        Doing it again changes nothing.
+    Raises: ModelError: a symbolic dimension is left, shapes do not fit together, or cannot be inferred.
+    """
+    set_static_shapes(model, shapes or {}, batch)
+    for rewrite in PIPELINE:
+        rewrite(model)

@@ -1,0 +1,146 @@
+"""Fusion changes the steps, never a bit of what they compute."""
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from openwork.lowering import Add, Bounds, Conv, Program, interpreter, lower
+from openwork.lowering.fuse import PIPELINE, drop_unused, fuse
+from openwork.lowering.lower import draft_program
+from openwork.passes import canonicalise
+from tests.models import Writer, conv_net, mobile_net, quantized, random_inputs, residual_net
+
+
+@pytest.mark.parametrize("make", [conv_net, residual_net, mobile_net])
+@pytest.mark.parametrize("variant", [lambda model: model, quantized], ids=["float", "quantized"])
+def test_fused_programs_compute_the_same_bits(
+    make: Callable[[], ir.Model], variant: Callable[[ir.Model], ir.Model]
+) -> None:
+    model = variant(make())
+    canonicalise(model)
+    program = draft_program(model)
+    inputs = random_inputs(model)
+    expected = interpreter.run(program, inputs)["y"]
+    for function in PIPELINE:
+        program = function(program)
+        program.check()
+        np.testing.assert_array_equal(interpreter.run(program, inputs)["y"], expected)
+        again = function(program)
+        assert again.steps == program.steps and list(again.buffers) == list(program.buffers)
+
+
+def only_conv(program: Program) -> Conv:
+    [step] = program.steps
+    assert isinstance(step, Conv)
+    return step
+
+
+def test_a_residual_block_is_two_convolutions() -> None:
+    writer = Writer()
+    x = writer.input("x", (1, 4, 6, 6))
+    inner = writer.op("Relu", writer.conv(x, 4, 4, 3, pads=1))
+    outer = writer.conv(inner, 4, 4, 3, pads=1)
+    y = writer.op("Relu", writer.op("Add", x, outer), name="y")
+    first, second = lower(writer.model(y)).steps
+    assert isinstance(first, Conv) and first.bounds == Bounds(low=0) and first.residual is None
+    assert isinstance(second, Conv) and second.residual is not None and second.output == "y"
+    assert second.bounds == Bounds(), "the bounds are those of the Add, not of the convolution"
+    assert second.residual.inputs == (outer, "x") and second.residual.bounds == Bounds(low=0)
+
+
+def test_of_two_convolutions_the_later_takes_the_addition() -> None:
+    writer = Writer()
+    x = writer.input("x", (1, 4, 6, 6))
+    early, late = writer.conv(x, 4, 8, 1), writer.conv(x, 4, 8, 3, pads=1)
+    program = lower(writer.model(writer.op("Add", early, late, name="y")))
+    _, second = program.steps
+    assert isinstance(second, Conv) and second.residual is not None
+    assert second.residual.inputs == (late, early)
+    assert late not in program.buffers
+
+
+def test_integer_operands_keep_their_scales_when_exchanged() -> None:
+    model = quantized(residual_net())
+    canonicalise(model)
+    unfused = {step.output: step for step in draft_program(model).steps if isinstance(step, Add)}
+    fused = [s.residual for s in lower(model).steps if isinstance(s, Conv) and s.residual is not None]
+    assert len(fused) == len(unfused) == 2
+    for add in fused:
+        before = unfused[add.output]
+        assert add.requantize is not None and before.requantize is not None
+        of_before = dict(zip(before.inputs, before.requantize.scales, strict=True))
+        assert dict(zip(add.inputs, add.requantize.scales, strict=True)) == of_before
+
+
+def test_a_convolution_waits_for_an_operand_that_is_computed_later() -> None:
+    writer = Writer()
+    x = writer.input("x", (1, 4, 6, 6))
+    conv = writer.conv(x, 4, 4, 1)
+    pooled = writer.op("MaxPool", x, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    model = writer.model(writer.op("Add", conv, pooled, name="y"))
+    program = lower(model)
+    assert [type(step).__name__ for step in program.steps] == ["MaxPool", "Conv"]
+    inputs = random_inputs(model)
+    expected = interpreter.run(draft_program(model), inputs)["y"]
+    np.testing.assert_array_equal(interpreter.run(program, inputs)["y"], expected)
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 1, 1), (2, 4, 6, 6)])
+def test_a_broadcast_addition_stands_alone(shape: tuple[int, ...]) -> None:
+    writer = Writer()
+    x, row = writer.input("x", (1, 4, 6, 6)), writer.input("row", shape)
+    program = lower(writer.model(writer.op("Add", writer.conv(x, 4, 4, 1), row)))
+    assert [type(step).__name__ for step in program.steps] == ["Conv", "Add"]
+
+
+def test_an_addition_to_itself_or_to_a_constant_stands_alone() -> None:
+    writer = Writer()
+    conv = writer.conv(writer.input("x", (1, 4, 6, 6)), 4, 4, 1)
+    y = writer.op("Add", writer.op("Add", conv, conv), writer.constant(writer.normal(1, 4, 6, 6)))
+    program = lower(writer.model(y))
+    assert [type(step).__name__ for step in program.steps] == ["Conv", "Add", "Add"]
+
+
+def test_an_output_is_never_fused_away() -> None:
+    writer = Writer()
+    x = writer.input("x", (1, 4, 6, 6))
+    conv = writer.conv(x, 4, 4, 1)
+    add = writer.op("Add", conv, x)
+    model = writer.model(writer.op("Relu", add, name="y"), conv, add)
+    program = lower(model)
+    assert [type(step).__name__ for step in program.steps] == ["Conv", "Add", "Clip"]
+    assert list(interpreter.run(program, random_inputs(model))) == ["y", conv, add]
+
+
+def test_a_second_clip_stands_alone() -> None:
+    writer = Writer()
+    conv = writer.conv(writer.input("x", (1, 4, 6, 6)), 4, 4, 1)
+    limits = (writer.constant(np.float32(-1)), writer.constant(np.float32(1)))
+    y = writer.op("Relu", writer.op("Clip", conv, *limits), name="y")
+    program = lower(writer.model(y))
+    assert [type(step).__name__ for step in program.steps] == ["Conv", "Clip"]
+
+
+def test_bounds_are_not_put_before_a_residual() -> None:
+    """A clip behind a convolution that already adds a residual belongs behind the addition."""
+    writer = Writer()
+    x = writer.input("x", (1, 4, 6, 6))
+    add = writer.op("Add", writer.conv(x, 4, 4, 1), x)
+    program = lower(writer.model(writer.op("Relu", writer.op("Identity", add), name="y")))
+    for _ in range(2):
+        program = fuse(program)
+    inputs = {"x": writer.normal(1, 4, 6, 6)}
+    assert interpreter.run(program, inputs)["y"].min() == 0
+
+
+def test_unused_steps_buffers_and_constants_are_dropped_but_inputs_stay() -> None:
+    writer = Writer()
+    x, unused = writer.input("x", (1, 4, 6, 6)), writer.input("unused", (1, 2))
+    writer.op("Relu", writer.conv(x, 4, 4, 1), name="dead")
+    program = draft_program(writer.model(writer.op("Relu", x, name="y")))
+    assert "dead" in program.buffers
+    kept = drop_unused(program)
+    assert [step.output for step in kept.steps] == ["y"]
+    assert set(kept.buffers) == {"x", unused, "y"} and not kept.constants

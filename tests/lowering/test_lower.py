@@ -1,0 +1,99 @@
+"""What is refused and how; the invariants of every lowered program."""
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from openwork.errors import ModelError, UnsupportedError
+from openwork.graph import evaluate
+from openwork.lowering import interpreter, lower
+from openwork.passes import canonicalise
+from tests.models import Writer, conv_net, mobile_net, quantized, random_inputs, residual_net
+
+
+def test_all_unsupported_nodes_are_listed_at_once() -> None:
+    writer = Writer()
+    x = writer.input("x", (1, 2, 4, 4))
+    a = writer.op("Sin", x, name="a")
+    b = writer.op("Relu", writer.op("Conv", a, x, name="weightless"), name="b")
+    largest = writer.op("MaxPool", x, name="largest", kernel_shape=[2, 2], storage_order=1)
+    deep = writer.op("Reshape", x, writer.constant(np.array([1, 2, 4, 2, 2])))
+    pooled = writer.op("AveragePool", deep, name="pooled", kernel_shape=[1, 1, 1])
+    with pytest.raises(UnsupportedError) as caught:
+        lower(writer.model(b, largest, pooled))
+    assert [(node.name, node.operator, node.reason) for node in caught.value.nodes] == [
+        ("a.node", "Sin", "openwork does not have this operator"),
+        ("weightless.node", "Conv", "its weight 'x' is not constant"),
+        ("largest.node", "MaxPool", "storage_order is set"),
+        ("pooled.node", "AveragePool", "it has 3 spatial dimensions; openwork takes 1 or 2"),
+    ]
+
+
+def test_indices_of_max_pool_are_refused() -> None:
+    model = Writer()
+    x = model.input("x", (1, 1, 4, 4))
+    graph = model.model(model.op("MaxPool", x, name="y", kernel_shape=[2, 2])).graph
+    node = graph.node(0)
+    node.resize_outputs(2)
+    node.outputs[1].name = "indices"
+    graph.outputs.append(node.outputs[1])
+    with pytest.raises(UnsupportedError, match="'indices' is used"):
+        lower(ir.Model(graph, ir_version=9))
+
+
+def test_an_element_type_that_an_operator_does_not_take_is_refused() -> None:
+    writer = Writer()
+    x = writer.input("x", (1, 4), "uint8")
+    with pytest.raises(UnsupportedError, match="'x' is uint8; openwork takes float32 here"):
+        lower(writer.model(writer.op("Add", x, x)))
+
+
+def test_operators_of_other_domains_are_refused() -> None:
+    model = conv_net()
+    model.graph.node(0).domain = "com.example"
+    with pytest.raises(UnsupportedError, match="does not have operators of com"):
+        lower(model)
+
+
+def test_a_constant_output_is_refused() -> None:
+    writer = Writer()
+    x = writer.input("x", (1, 2))
+    constant = writer.quantized_constant(np.ones((1, 2), np.int8), 0.5)
+    with pytest.raises(ModelError, match="does not depend on any input"):
+        lower(writer.model(writer.op("Relu", x), constant))
+
+
+@pytest.mark.parametrize("make", [conv_net, residual_net, mobile_net])
+@pytest.mark.parametrize("variant", [lambda model: model, quantized], ids=["float", "quantized"])
+def test_programs_keep_their_promises(make: Callable[[], ir.Model], variant: Callable[[ir.Model], ir.Model]) -> None:
+    model = variant(make())
+    canonicalise(model)
+    tensors = {value.name for node in model.graph for value in node.outputs}
+    program = lower(model)
+    program.check()
+    assert program.inputs == ("x",) and program.outputs == ("y",)
+    assert {step.output for step in program.steps} | {"x"} == set(program.buffers)
+    assert {step.output for step in program.steps} <= tensors
+    for array in program.constants.values():
+        assert array.flags.c_contiguous and not array.flags.writeable
+
+
+def test_derived_constants_never_take_the_name_of_a_tensor() -> None:
+    writer = Writer()
+    weight = writer.constant(writer.normal(4, 4), "w")
+    y = writer.op("MatMul", writer.op("MatMul", writer.input("x", (1, 4)), weight), weight)
+    model = writer.model(writer.op("Relu", y, name="w/transposed"))
+    inputs = random_inputs(model)
+    expected = evaluate(model, inputs)["w/transposed"]
+    result = interpreter.run(lower(model), inputs)["w/transposed"]
+    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_model_is_not_changed() -> None:
+    model = quantized(residual_net())
+    canonicalise(model)
+    before = ir.to_proto(model).SerializeToString(deterministic=True)
+    lower(model)
+    assert ir.to_proto(model).SerializeToString(deterministic=True) == before
