@@ -47,11 +47,11 @@ def _pointers(arrays):
     return (ctypes.c_void_p * len(arrays))(*(array.ctypes.data for array in arrays))
 
 
-def check_everywhere(program, rng):
+def check_everywhere(program, rng, *, threads=2):
     """Integers equal the interpreter bit for bit, floats within 1e-4 of the range, on each instruction set."""
     inputs = {name: random_activation(rng, program.buffers[name]) for name in program.inputs}
     expected = interpreter.run(program, inputs)
-    for isa, outputs in run_everywhere(program, inputs):
+    for isa, outputs in run_everywhere(program, inputs, threads=threads):
         for name, output in outputs.items():
             assert output.dtype == expected[name].dtype
             if output.dtype == np.float32:

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -88,8 +87,9 @@ def compile_objects(sources: Sequence[Source]) -> list[Path]:
     """
     compiler = find_compiler()
     folder = cache_directory() / "objects"
+    headers = {include: _headers(include) for include in {source.include for source in sources}}
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        return list(pool.map(lambda source: _compile(compiler, folder, source), sources))
+        return list(pool.map(lambda source: _compile(compiler, folder, source, headers[source.include]), sources))
 
 
 def link_library(objects: Sequence[Path], output: Path) -> None:
@@ -114,13 +114,11 @@ def compile_executable(sources: Sequence[Path], output: Path, *, flags: Sequence
     )
 
 
-def _compile(compiler: Compiler, folder: Path, source: Source) -> Path:
+def _compile(compiler: Compiler, folder: Path, source: Source, headers: bytes) -> Path:
     key = hashlib.sha256()
     for part in (compiler.identity, *C_FLAGS, *source.flags, source.path.name):
         key.update(part.encode() + b"\0")
-    key.update(source.path.read_bytes())
-    for header in _headers(source.include):
-        key.update(b"\0" + header.encode())
+    key.update(source.path.read_bytes() + b"\0" + headers)
     target = folder / f"{key.hexdigest()}.o"
     if target.exists():
         return target
@@ -136,9 +134,9 @@ def _compile(compiler: Compiler, folder: Path, source: Source) -> Path:
     return target
 
 
-@cache
-def _headers(include: tuple[Path, ...]) -> tuple[str, ...]:
-    return tuple(header.read_text() for path in include for header in sorted(path.glob("*.h")))
+def _headers(include: tuple[Path, ...]) -> bytes:
+    """All headers that a source may include, one behind another."""
+    return b"\0".join(header.read_bytes() for path in include for header in sorted(path.glob("*.h")))
 
 
 def _run(compiler: Compiler, arguments: Sequence[str], output: Path, what: str) -> None:

@@ -1,6 +1,7 @@
 """A plan as C: one commented call a step. Nothing of the model's own strings goes in, so hostile names cannot."""
 
 import hashlib
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -18,6 +19,8 @@ _TYPES = {
     "int32": "OPENWORK_INT32",
     "int64": "OPENWORK_INT64",
 }
+_LINE = 96
+_WORD = 1 << 24  # from here on a number is a pattern of bytes, such as padding
 _SPACES = {"input": "in", "output": "out"}
 
 
@@ -70,7 +73,7 @@ def _body(plan: Plan, arena: Arena) -> str:
         "",
         "static void run(const openwork_session *session, const char *const *in, char *const *out) {",
         "  const struct ow_kernels *const k = session->kernels;",
-        "  const char *const *const p = session->params;",
+        "  const void *const *const p = session->params;",
         "  char *const a = session->arena;",
         "  (void)a, (void)p, (void)in, (void)out;",
     ]
@@ -117,7 +120,7 @@ def _tensors(what: str, buffers: Sequence[Buffer]) -> list[str]:
 
 def _call(call: Call, arena: Arena) -> list[str]:
     struct = STEP_OF[call.kernel]
-    fields = [f"             .{name} = {_value(value, arena)}," for name, value in call.fields.items()]
+    fields = [f"             .{name} = {_field(value, arena)}," for name, value in call.fields.items()]
     return [
         f"  ow_run(session, k->{call.kernel},",
         f"         &(struct {struct}){{",
@@ -127,25 +130,38 @@ def _call(call: Call, arena: Arena) -> list[str]:
     ]
 
 
+def _field(value: Value, arena: Arena) -> str:
+    """A field of a descriptor; one that has many fields itself takes several lines."""
+    text = _value(value, arena)
+    if len(text) < _LINE or not isinstance(value, Mapping):
+        return text
+    parts = [f".{name} = {_value(part, arena)}" for name, part in value.items()]
+    lines = textwrap.wrap(", ".join(parts), _LINE, break_long_words=False)
+    return "{\n" + "\n".join(" " * 17 + line for line in lines) + "\n" + " " * 13 + "}"
+
+
 def _value(value: Value, arena: Arena) -> str:
     match value:
         case None:
             return "NULL"
         case Address(space="arena"):
-            return f"a + {arena.offsets[value.index] + value.offset}"
+            return _plus("a", arena.offsets[value.index] + value.offset)
         case Address():
-            at = f"{_SPACES[value.space]}[{value.index}]"
-            return f"{at} + {value.offset}" if value.offset else at
+            return _plus(f"{_SPACES[value.space]}[{value.index}]", value.offset)
         case Param():
-            return f"(const void *)p[{value.index}]"
+            return f"p[{value.index}]"
         case Mapping():
             return "{" + ", ".join(f".{name} = {_value(part, arena)}" for name, part in value.items()) + "}"
         case int():
-            return str(value)
+            return str(value) if value < _WORD else f"0x{value:08x}"
         case float():
             return _float(value)
         case _:
             return "{" + ", ".join(_value(part, arena) for part in value) + "}"
+
+
+def _plus(address: str, offset: int) -> str:
+    return f"{address} + {offset}" if offset else address
 
 
 def _float(value: float) -> str:

@@ -200,7 +200,7 @@ struct openwork_session {
   const struct ow_kernels *kernels;
   const char *isa;
   char *arena;
-  const char *const *params; /* the tensors of deploy.params */
+  const void *const *params; /* the tensors of deploy.params */
   struct ow_pool *pool;
   char *weights;             /* the whole of deploy.params */
   openwork_tap tap;

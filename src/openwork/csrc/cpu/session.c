@@ -66,7 +66,7 @@ static char *read_file(const char *path, size_t *bytes, char *error, size_t size
 }
 
 /* Returns the tensors' addresses, or NULL when the file is not what this plan needs. */
-static const char **find_tensors(const char *path, const char *data, size_t bytes, char *error, size_t size) {
+static const void **find_tensors(const char *path, const char *data, size_t bytes, char *error, size_t size) {
   const struct header *header = (const struct header *)data;
   if (bytes < sizeof *header || memcmp(header->magic, "OPENWORK", 8))
     return fail(error, size, "%s: not a deploy.params file; compile the model again", path);
@@ -78,7 +78,7 @@ static const char **find_tensors(const char *path, const char *data, size_t byte
   if (header->plan != ow_plan.id || header->count != (uint32_t)ow_plan.params)
     return fail(error, size, "%s: belongs to another deploy.so; keep the files of one directory together", path);
   const struct place *place = (const struct place *)(header + 1);
-  const char **params = malloc(sizeof *params * (header->count + 1));
+  const void **params = malloc(sizeof *params * (header->count + 1));
   if (!params) return fail(error, size, "%s: out of memory", path);
   for (uint32_t i = 0; i < header->count; i++) {
     int fits = place[i].offset % 64 == 0 && place[i].offset <= bytes && place[i].bytes <= bytes - place[i].offset;
@@ -114,7 +114,7 @@ openwork_session *openwork_open(const char *path, int32_t threads, char *error, 
   char *weights = read_file(path, &bytes, error, size);
   if (!weights) return NULL;
   openwork_session *session = calloc(1, sizeof *session);
-  const char **params = find_tensors(path, weights, bytes, error, size);
+  const void **params = find_tensors(path, weights, bytes, error, size);
   if (!session || !params) {
     free(session);
     free(params);

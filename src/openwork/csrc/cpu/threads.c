@@ -1,7 +1,7 @@
-/* threads.c: a small pool. One caller hands out work items; workers and caller take them one by one.
+/* threads.c: a small pool. One caller hands out work in chunks of items; workers and caller take them one by one.
  *
- * A single 64-bit ticket holds the job number, its number of items and the next free item. Whoever increments it
- * and got an item below the limit owns that item; a job is over when `done` reaches its items. A worker that
+ * A single 64-bit ticket holds the job number, its number of chunks and the next free chunk. Whoever increments it
+ * and got a chunk below the limit owns that chunk; a job is over when `done` reaches its chunks. A worker that
  * sleeps through a whole job does no harm and is not waited for. */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -9,15 +9,16 @@
 
 #include "runtime.h"
 
-enum { MAX_WORKERS = 63, SPINS_BEFORE_SLEEP = 20000 };
+enum { MAX_WORKERS = 63, SPINS_BEFORE_SLEEP = 20000, CHUNKS_A_THREAD = 8 };
 
 struct job {
   ow_kernel *kernel;
   const void *step;
+  int32_t items, chunk;
 };
 
 struct ow_pool {
-  _Alignas(64) _Atomic uint64_t ticket; /* job number : 24, items : 20, next item : 20 */
+  _Alignas(64) _Atomic uint64_t ticket; /* job number : 24, chunks : 20, next chunk : 20 */
   _Alignas(64) _Atomic int32_t done;
   _Alignas(64) _Atomic int32_t sleepers;
   _Atomic int32_t stop;
@@ -29,19 +30,20 @@ struct ow_pool {
 };
 
 static uint32_t ticket_next(uint64_t ticket) { return ticket & 0xFFFFF; }
-static uint32_t ticket_items(uint64_t ticket) { return ticket >> 20 & 0xFFFFF; }
+static uint32_t ticket_chunks(uint64_t ticket) { return ticket >> 20 & 0xFFFFF; }
 static uint32_t ticket_job(uint64_t ticket) { return (uint32_t)(ticket >> 40); }
 
-static int has_work(uint64_t ticket) { return ticket_next(ticket) < ticket_items(ticket); }
+static int has_work(uint64_t ticket) { return ticket_next(ticket) < ticket_chunks(ticket); }
 
-/* Takes items until none is left; returns whether it did any. */
+/* Takes chunks until none is left; returns whether it did any. */
 static int work(struct ow_pool *pool) {
   int did = 0;
   while (has_work(atomic_load_explicit(&pool->ticket, memory_order_acquire))) {
     uint64_t mine = atomic_fetch_add(&pool->ticket, 1);
     if (!has_work(mine)) break;
     const struct job *job = &pool->jobs[ticket_job(mine) & 1];
-    job->kernel(job->step, (int32_t)ticket_next(mine), (int32_t)ticket_next(mine) + 1);
+    int32_t begin = (int32_t)ticket_next(mine) * job->chunk, end = begin + job->chunk;
+    job->kernel(job->step, begin, end < job->items ? end : job->items);
     atomic_fetch_add_explicit(&pool->done, 1, memory_order_release);
     did = 1;
   }
@@ -106,13 +108,16 @@ void ow_pool_run(struct ow_pool *pool, ow_kernel *kernel, const void *step, int3
     kernel(step, 0, items);
     return;
   }
+  int32_t wanted = CHUNKS_A_THREAD * (pool->workers + 1);
+  int32_t chunk = items > wanted ? items / wanted : 1;
+  int32_t chunks = (items + chunk - 1) / chunk;
   uint32_t number = ticket_job(atomic_load_explicit(&pool->ticket, memory_order_relaxed)) + 1;
-  pool->jobs[number & 1] = (struct job){kernel, step};
+  pool->jobs[number & 1] = (struct job){kernel, step, items, chunk};
   atomic_store_explicit(&pool->done, 0, memory_order_relaxed);
-  atomic_store(&pool->ticket, (uint64_t)(number & 0xFFFFFF) << 40 | (uint64_t)items << 20);
+  atomic_store(&pool->ticket, (uint64_t)(number & 0xFFFFFF) << 40 | (uint64_t)chunks << 20);
   if (atomic_load(&pool->sleepers)) wake_all(pool);
   work(pool);
-  while (atomic_load_explicit(&pool->done, memory_order_acquire) < items) pause_briefly();
+  while (atomic_load_explicit(&pool->done, memory_order_acquire) < chunks) pause_briefly();
 }
 
 void ow_pool_stop(struct ow_pool *pool) {
