@@ -51,6 +51,11 @@ def test_parameter_names_and_batch_norm_are_kept(module, model):
     assert operators(model).count("BatchNormalization") == 3
 
 
+def test_layers_are_called_as_their_modules(model):
+    names = {node.name for node in model.graph if node.op_type in ("Conv", "Gemm", "BatchNormalization")}
+    assert names == {"conv", "norm", "depthwise", "norm2", "fc", "norm3"}
+
+
 def test_nothing_of_this_machine_is_in_the_model(model):
     content = to_bytes(model)
     for trace in (b".py", b"pkg.torch", b"site-packages"):

@@ -30,8 +30,8 @@ def from_torch(
         input_names: a name for each of `inputs`.
         output_names: names for the outputs; torch's own if None.
         symbolic_batch: leave the first dimension of every input open, for `canonicalise(batch=...)`.
-    Returns: the graph, not canonicalised; initializers are called as in `module.state_dict()`. It shares no
-        memory with the module, and holds no metadata of the exporter.
+    Returns: the graph, not canonicalised; initializers are called as in `module.state_dict()`, layers as their
+        module (`layer1.0.conv1`). It shares no memory with the module, and holds no metadata of the exporter.
     Raises: ModelError: torch cannot export the module, or a weight is NaN or infinite.
     """
     module = copy.deepcopy(module).eval().cpu()
@@ -63,9 +63,18 @@ def from_torch(
     for value in model.graph.initializers.values():
         assert value.const_value is not None
         value.const_value = ir.tensor(value.const_value.numpy(), name=value.name)
+    _name_layers(model)
     strip_metadata(model)
     check_tensors(model, type(module).__name__)
     return model
+
+
+def _name_layers(model: ir.Model) -> None:
+    """Call each node whose second input is a parameter `<module>.weight` after its module."""
+    for node in model.graph:
+        weight = node.inputs[1] if len(node.inputs) > 1 else None
+        if weight is not None and weight.is_initializer() and weight.name and weight.name.endswith(".weight"):
+            node.name = weight.name.removesuffix(".weight")
 
 
 @contextmanager
