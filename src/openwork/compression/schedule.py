@@ -36,6 +36,4 @@ class Schedule:
 
     def updates_at(self, step: int) -> bool:
         """Whether masks are chosen anew at this step."""
-        return self.begin <= step <= self.end and (
-            (step - self.begin) % self.frequency == 0 or step == self.end
-        )
+        return self.begin <= step <= self.end and ((step - self.begin) % self.frequency == 0 or step == self.end)

@@ -72,10 +72,7 @@ class Sparsifier:
 
     def masks(self) -> dict[str, Mask]:
         """The masks in force by layer name, each proved against its pattern; none before the first is due."""
-        return {
-            name: Mask(~dropped.cpu().numpy(), self._cuts[name].pattern)
-            for name, dropped in self._dropped.items()
-        }
+        return {name: Mask(~dropped.cpu().numpy(), self._cuts[name].pattern) for name, dropped in self._dropped.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """What is needed to go on later, bit-identically: plain data, loadable with `weights_only=True`."""
@@ -96,9 +93,7 @@ class Sparsifier:
                 raise ModelError(f"sparsifier state: {name} is {shapes}; use the model it was saved with")
             Mask(~mask.cpu().numpy(), self._cuts[name].pattern)
         self._step = int(state["step"])
-        self._dropped = {
-            name: mask.to(self._layers[name].weight.device, copy=True) for name, mask in dropped.items()
-        }
+        self._dropped = {name: mask.to(self._layers[name].weight.device, copy=True) for name, mask in dropped.items()}
 
     def _choose_masks(self) -> None:
         for name, cut in self._cuts.items():

@@ -58,9 +58,7 @@ def _check(model: ir.Model) -> None:
         raise ModelError("model: is quantized already; give the float model")
     opset = model.opset_imports.get("", 0)
     if opset < _OLDEST_OPSET:
-        raise ModelError(
-            f"model: opset {opset} has no scales per channel; export it with {_OLDEST_OPSET} or newer"
-        )
+        raise ModelError(f"model: opset {opset} has no scales per channel; export it with {_OLDEST_OPSET} or newer")
 
 
 def _params(group: Group, ranges: Mapping[str, Range]) -> QuantParams:

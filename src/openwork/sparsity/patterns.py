@@ -48,9 +48,7 @@ class Block:
 
     def __post_init__(self) -> None:
         if len(self.shape) != 4 or min(self.shape) < 1:
-            raise PatternError(
-                f"block {self.shape}: needs four positive lengths; write for example (1, 4, 1, 1)"
-            )
+            raise PatternError(f"block {self.shape}: needs four positive lengths; write for example (1, 4, 1, 1)")
 
     def __str__(self) -> str:
         axes = max((axis + 1 for axis, length in enumerate(self.shape) if length > 1), default=2)
@@ -93,7 +91,5 @@ def tile_shape(pattern: Pattern, rank: int) -> tuple[int, ...]:
         case Block(lengths):
             shape = lengths
     if any(length > 1 for length in shape[rank:]):
-        raise PatternError(
-            f"pattern {pattern}: needs more axes than the weight's {rank}; choose another pattern"
-        )
+        raise PatternError(f"pattern {pattern}: needs more axes than the weight's {rank}; choose another pattern")
     return (*shape, *(1,) * rank)[:rank]

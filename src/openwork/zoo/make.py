@@ -38,9 +38,7 @@ def input_shape(name: str) -> tuple[int, ...]:
     return _network(name).input_shape
 
 
-def make_model(
-    name: str, *, sparsity: float = 0.0, pattern: Pattern = UNSTRUCTURED, seed: int = 0
-) -> nn.Module:
+def make_model(name: str, *, sparsity: float = 0.0, pattern: Pattern = UNSTRUCTURED, seed: int = 0) -> nn.Module:
     """A network with random weights, cut by magnitude, in evaluation mode.
 
     BatchNorm statistics are measured on random images after cutting, and logits are scaled to a standard

@@ -22,7 +22,7 @@ struct place {
   uint64_t offset, bytes;
 };
 
-enum { PARAMS_VERSION = 1, HUGE_PAGE = 2 << 20 };
+enum { PARAMS_VERSION = 1, HUGE_PAGE = 2 << 20, READ_PAST = 128 /* bytes that kernels may read past a buffer */ };
 
 static void *fail(char *error, size_t size, const char *format, ...) {
   va_list arguments;
@@ -34,7 +34,7 @@ static void *fail(char *error, size_t size, const char *format, ...) {
 
 /* Memory on huge pages where the system grants them: planes lie far apart, small pages would miss the TLB. */
 static void *allocate(size_t bytes) {
-  size_t whole = (bytes + HUGE_PAGE) / HUGE_PAGE * HUGE_PAGE;
+  size_t whole = (bytes + READ_PAST + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
   void *memory = aligned_alloc(HUGE_PAGE, whole);
   if (memory) madvise(memory, whole, MADV_HUGEPAGE);
   return memory;

@@ -47,7 +47,14 @@ OW_INLINE float f32_sum(f32x16 x) { return _mm512_reduce_add_ps(x); }
 
 OW_INLINE i32x16 i32_set(int32_t x) { return _mm512_set1_epi32(x); }
 OW_INLINE i32x16 i32_load(const void *p) { return _mm512_loadu_si512(p); }
+OW_INLINE i32x16 i32_load_even(const uint32_t *p) { /* p[0], p[2], ... p[30]; reads up to p[31] */
+  const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  return _mm512_permutex2var_epi32(_mm512_loadu_si512(p), even, _mm512_loadu_si512(p + 16));
+}
 OW_INLINE void i32_store(void *p, i32x16 x) { _mm512_storeu_si512(p, x); }
+OW_INLINE void i32_store_first(uint32_t *p, i32x16 x, int32_t count) { /* lanes 0 .. count - 1, count < 16 */
+  _mm512_mask_storeu_epi32(p, (mask16)((1 << count) - 1), x);
+}
 OW_INLINE i32x16 i32_gather(const void *p, const int32_t *at) {
   return _mm512_i32gather_epi32(_mm512_loadu_si512(at), p, 4);
 }
@@ -118,9 +125,19 @@ OW_INLINE i32x16 i32_set(int32_t x) { return OW_HALVES(i32x16, ((void)h, _mm256_
 OW_INLINE i32x16 i32_load(const void *p) {
   return OW_HALVES(i32x16, _mm256_loadu_si256((const __m256i *)((const char *)p + 32 * h)));
 }
+OW_INLINE __m256i ow_even_half(const uint32_t *p) {
+  __m256 low = _mm256_loadu_ps((const float *)p), high = _mm256_loadu_ps((const float *)p + 8);
+  return _mm256_permute4x64_epi64(_mm256_castps_si256(_mm256_shuffle_ps(low, high, 0x88)), 0xD8);
+}
+OW_INLINE i32x16 i32_load_even(const uint32_t *p) { return OW_HALVES(i32x16, ow_even_half(p + 16 * h)); }
 OW_INLINE void i32_store(void *p, i32x16 x) {
   _mm256_storeu_si256((__m256i *)p, x.half[0]);
   _mm256_storeu_si256((__m256i *)((char *)p + 32), x.half[1]);
+}
+OW_INLINE void i32_store_first(uint32_t *p, i32x16 x, int32_t count) {
+  const mask16 mask = (mask16)((1 << count) - 1);
+  _mm256_maskstore_epi32((int *)p, _mm256_castps_si256(ow_mask_half(mask, 0)), x.half[0]);
+  _mm256_maskstore_epi32((int *)p + 8, _mm256_castps_si256(ow_mask_half(mask, 1)), x.half[1]);
 }
 OW_INLINE i32x16 i32_gather(const void *p, const int32_t *at) {
   return OW_HALVES(i32x16,
@@ -208,7 +225,9 @@ OW_INLINE i32x16 i32_load(const void *p) {
   memcpy(x.lane, p, sizeof x.lane);
   return x;
 }
+OW_INLINE i32x16 i32_load_even(const uint32_t *p) { OW_LANES(i32x16, (int32_t)p[2 * i]); }
 OW_INLINE void i32_store(void *p, i32x16 x) { memcpy(p, x.lane, sizeof x.lane); }
+OW_INLINE void i32_store_first(uint32_t *p, i32x16 x, int32_t count) { memcpy(p, x.lane, 4 * (size_t)count); }
 OW_INLINE i32x16 i32_gather(const void *p, const int32_t *at) {
   i32x16 x;
   for (int i = 0; i < 16; i++) memcpy(&x.lane[i], (const char *)p + 4 * (int64_t)at[i], 4);

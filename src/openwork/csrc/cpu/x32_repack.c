@@ -14,7 +14,14 @@ static void repack_row(const struct ow_repack *step, const uint32_t *source, int
   if (stride == 1) {
     memcpy(row + begin, source + begin + shift, 4 * (size_t)(end - begin));
   } else if (stride == 2) {
-    for (int32_t x = begin; x < end; x++) row[x] = source[2 * x + shift];
+    /* The last vector may read past the row, into whatever follows; the arena ends with room for that. */
+    for (int32_t x = begin; x < end; x += 16) {
+      i32x16 lanes = i32_load_even(source + 2 * x + shift);
+      if (x + 16 <= end)
+        i32_store(row + x, lanes);
+      else
+        i32_store_first(row + x, lanes, end - x);
+    }
   } else {
     for (int32_t x = begin; x < end; x++) row[x] = source[x * stride + shift];
   }
