@@ -63,9 +63,7 @@ class Writer:
         bias = self.normal(features_out, scale=0.1)
         return self.op("Gemm", x, self.constant(weight), self.constant(bias), name=name, transB=1)
 
-    def quantize(
-        self, x: str, scale: float, zero_point: int = 0, dtype: str = "uint8", name: str | None = None
-    ) -> str:
+    def quantize(self, x: str, scale: float, zero_point: int = 0, dtype: str = "uint8", name: str | None = None) -> str:
         """Only the QuantizeLinear."""
         return self.op("QuantizeLinear", x, *self._params(scale, zero_point, dtype), name=name)
 

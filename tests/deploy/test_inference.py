@@ -1,7 +1,10 @@
 """The test program inference.cpp, built with CMake as a user would, and run on hand-written artifacts."""
 
+import os
 import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +21,16 @@ def inference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from an artifact's own files, with warnings as errors."""
     folder = tmp_path_factory.mktemp("inference")
     source = tiny.write_artifact(folder / "deploy").directory
+    cmake = str(Path(sys.executable).parent / "cmake")
     flags = "-DCMAKE_CXX_FLAGS=-Werror -Wconversion"
+    environment = dict(os.environ)
+    if shutil.which("g++") is None:
+        environment["CXX"] = f"{sys.executable} -m ziglang c++"
     for command in (
-        ["cmake", "-S", str(source), "-B", str(folder / "build"), flags],
-        ["cmake", "--build", str(folder / "build")],
+        [cmake, "-S", str(source), "-B", str(folder / "build"), flags],
+        [cmake, "--build", str(folder / "build")],
     ):
-        subprocess.run(command, check=True, capture_output=True)
+        subprocess.run(command, check=True, capture_output=True, env=environment)
     return folder / "build" / "inference"
 
 

@@ -11,9 +11,7 @@ from openwork.passes import canonicalise
 def network(text: str, **weights: NDArray[np.generic]) -> ir.Model:
     """A canonical model from ONNX's textual form `(inputs) => (outputs) { nodes }` and its weights."""
     proto = onnx.parser.parse_model('<ir_version: 10, opset_import: ["" : 20]> network ' + text)
-    proto.graph.initializer.extend(
-        onnx.numpy_helper.from_array(array, name) for name, array in weights.items()
-    )
+    proto.graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in weights.items())
     model = ir.from_proto(proto)
     canonicalise(model)
     return model
@@ -57,6 +55,5 @@ def batches(model: ir.Model, count: int, *, seed: int = 0) -> list[dict[str, NDA
     rng = np.random.default_rng(seed)
     shapes = {str(value.name): [int(d) for d in value.shape or ()] for value in model.graph.inputs}
     return [
-        {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
-        for _ in range(count)
+        {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()} for _ in range(count)
     ]

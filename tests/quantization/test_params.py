@@ -43,9 +43,7 @@ def test_impossible_ranges_are_refused(observed):
 
 
 @given(
-    hnp.arrays(
-        np.float32, (3, 2, 2), elements=st.one_of(st.just(0.0), st.floats(-(2.0**20), 2.0**20, width=32))
-    ),
+    hnp.arrays(np.float32, (3, 2, 2), elements=st.one_of(st.just(0.0), st.floats(-(2.0**20), 2.0**20, width=32))),
     st.sampled_from([0, 1, 2]),
 )
 @settings(deadline=None, max_examples=100)
@@ -68,6 +66,4 @@ def test_bias_keeps_its_precision_even_in_channels_without_weights(magnitude, in
     scale = weight_params(weight, 0, bias, np.float32(input_scale)).scale * np.float32(input_scale)
     integers = bias_integers(bias, scale)
     assert (np.abs(integers.astype(np.int64)) <= 2**30 + 2**7).all()
-    assert (
-        np.abs(integers * scale.astype(np.float64) - bias) <= np.maximum(scale, 1e-6 * np.abs(bias))
-    ).all()
+    assert (np.abs(integers * scale.astype(np.float64) - bias) <= np.maximum(scale, 1e-6 * np.abs(bias))).all()

@@ -24,9 +24,7 @@ def test_the_first_block_kept_in_part_is_named() -> None:
     keep[1, 4:8, 2, 0] = True
     Mask(keep, Block((1, 4, 1, 1)))
     keep[1, 6, 2, 0] = False
-    with pytest.raises(
-        PatternError, match=re.escape("not 1x4 at (1, 4, 2, 0): the block there is kept in part")
-    ):
+    with pytest.raises(PatternError, match=re.escape("not 1x4 at (1, 4, 2, 0): the block there is kept in part")):
         Mask(keep, Block((1, 4, 1, 1)))
 
 

@@ -28,9 +28,7 @@ def test_every_pattern_is_parsed_from_its_name(pattern: Pattern) -> None:
     assert parse_pattern(str(pattern)) == pattern
 
 
-@pytest.mark.parametrize(
-    "text", ["", "dense", "4", "1x", "0x4", "1x1x1x1x2", "4:4", "0:4", "2:4:8", "-1x4", "1x4 "]
-)
+@pytest.mark.parametrize("text", ["", "dense", "4", "1x", "0x4", "1x1x1x1x2", "4:4", "0:4", "2:4:8", "-1x4", "1x4 "])
 def test_other_texts_are_refused_by_name(text: str) -> None:
     with pytest.raises(PatternError, match=r"^(pattern|block) "):
         parse_pattern(text)

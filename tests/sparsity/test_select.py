@@ -73,9 +73,7 @@ def has_pattern(keep: np.ndarray, pattern: Pattern) -> bool:
 
 @settings(max_examples=60, deadline=None)
 @given(small_scores, small_patterns, sparsities)
-def test_no_mask_that_keeps_as_many_has_a_higher_score(
-    score: np.ndarray, pattern: Pattern, sparsity: float
-) -> None:
+def test_no_mask_that_keeps_as_many_has_a_higher_score(score: np.ndarray, pattern: Pattern, sparsity: float) -> None:
     best = best_mask(score, pattern, sparsity).keep
     candidates = (np.reshape(bits, score.shape) for bits in product([False, True], repeat=score.size))
     rivals = (keep for keep in candidates if keep.sum() == best.sum() and has_pattern(keep, pattern))

@@ -30,7 +30,9 @@ def sanitized(source):
 def objects():
     """All C but the plans, compiled by gcc with both sanitizers."""
     gcc = shutil.which("gcc")
-    assert gcc, "gcc is needed: install it, or deselect this file"
+    if gcc is None and os.environ.get("CI") != "true":
+        pytest.skip("gcc is not installed: no kernel was sanitized")
+    assert gcc, "gcc is not installed: no kernel can be sanitized"
     before = os.environ.get("OPENWORK_CC")
     os.environ["OPENWORK_CC"] = gcc
     sources = kernel_sources(generated_headers())

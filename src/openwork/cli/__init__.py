@@ -1,0 +1,5 @@
+"""The command line: `openwork COMMAND`."""
+
+from openwork.cli.app import main
+
+__all__ = ["main"]

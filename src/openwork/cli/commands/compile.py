@@ -1,0 +1,72 @@
+"""openwork compile"""
+
+import time
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from openwork.cli.options import PATH, Shapes, batch_option, json_option, shapes_option
+from openwork.cli.output import note, print_json, progress
+
+
+@click.command()
+@click.argument("model", type=PATH)
+@click.option("--target", default="cpu", show_default=True, help="A chip that `openwork targets` lists.")
+@click.option("-o", "--output", type=PATH, required=True, help="The directory to write.")
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 64),
+    default=2,
+    show_default=True,
+    help="Threads of one inference, unless told otherwise when it runs.",
+)
+@click.option(
+    "--layout",
+    type=click.Choice(["nchw", "nhwc"]),
+    default="nchw",
+    show_default=True,
+    help="Layout of inputs and outputs with four dimensions.",
+)
+@shapes_option
+@batch_option
+@json_option
+def command(
+    model: Path,
+    target: str,
+    output: Path,
+    threads: int,
+    layout: Literal["nchw", "nhwc"],
+    shapes: Shapes,
+    batch: int,
+    as_json: bool,
+) -> None:
+    """Compile a model to a native library, and prove it.
+
+    The directory holds the library, its weights, test inputs with the results to expect, a program that runs
+    them, and a manifest with the hash of each file. Before it appears, the library has run the test inputs:
+    float results are held against onnxruntime, integer ones, which must be equal, against the interpreter.
+
+    \b
+    Example:
+      openwork compile int8.onnx --target cpu -o deploy --threads 2
+    """
+    from openwork.cli.differences import differences_json, print_differences
+    from openwork.deploy.compile import compile_model
+    from openwork.frontends import load_model
+    from openwork.passes import canonicalise
+    from openwork.targets import load_target
+
+    chip = load_target(target)
+    begin = time.perf_counter()
+    with progress(f"compiling {model}"):
+        graph = load_model(model)
+        canonicalise(graph, shapes=dict(shapes), batch=batch)
+        artifact = compile_model(graph, output, target=chip, threads=threads, layout=layout)
+    seconds = time.perf_counter() - begin
+    note(f"{output}: compiled for {target} in {seconds:.1f} s")
+    if as_json:
+        outputs = differences_json(artifact.proof)
+        print_json({"artifact": str(output), "target": target, "seconds": seconds, "outputs": outputs})
+        return
+    print_differences(artifact.proof)

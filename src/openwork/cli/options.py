@@ -1,0 +1,82 @@
+"""Options that several commands share."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+PATH = click.Path(path_type=Path)
+
+# What --set-shape gives: each input's name and shape.
+Shapes = tuple[tuple[str, tuple[int, ...]], ...]
+
+
+class _Shape(click.ParamType):
+    """`x=1,3,224,224` as the pair ("x", (1, 3, 224, 224)); names may hold `=` themselves."""
+
+    name = "NAME=N,C,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        match = re.fullmatch(r"(?P<name>.+)=(?P<sizes>[1-9]\d*(,[1-9]\d*)*)", value)
+        if match is None:
+            self.fail(f"{value!r} is not a name and positive sizes, as in x=1,3,224,224", param, ctx)
+        return match["name"], tuple(int(size) for size in match["sizes"].split(","))
+
+
+class _Numbers(click.ParamType):
+    """`0.485,0.456,0.406` as floats; one number stands for all channels."""
+
+    name = "A,B,C"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return tuple(float(number) for number in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a list of numbers, as in 0.485,0.456,0.406", param, ctx)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON (it carries schema_version).")
+
+threads_option = click.option(
+    "--threads", type=click.IntRange(1, 64), help="Threads of one inference; as compiled unless given."
+)
+
+batch_option = click.option(
+    "--batch",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Size of a first dimension that the model leaves open.",
+)
+
+shapes_option = click.option(
+    "--set-shape",
+    "shapes",
+    type=_Shape(),
+    multiple=True,
+    help="Fix the shape of an input, as in x=1,3,224,224. May be repeated.",
+)
+
+
+def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds --mean and --scale: how images of an input become numbers, (pixel - mean) / scale."""
+    for option in (
+        click.option(
+            "--scale",
+            type=_Numbers(),
+            default="255",
+            show_default=True,
+            help="Images: divisor of each channel, after the mean is taken away.",
+        ),
+        click.option(
+            "--mean",
+            type=_Numbers(),
+            default="0",
+            show_default=True,
+            help="Images: mean of each channel, with pixels from 0 to 255.",
+        ),
+    ):
+        command = option(command)
+    return command

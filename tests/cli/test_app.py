@@ -1,0 +1,141 @@
+"""The frame of the command line: start-up, help, exit codes, one-line errors."""
+
+import importlib
+import json
+import subprocess
+import sys
+import time
+
+import click
+import pytest
+
+from openwork.cli import main
+from openwork.cli.app import COMMANDS
+from openwork.errors import ModelError, VerificationError
+
+HEAVY = ("numpy", "onnx", "onnx_ir", "onnxruntime", "torch", "matplotlib", "jinja2", "yaml")
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+
+
+def seconds_of_help() -> float:
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "openwork.cli", "--help"], capture_output=True, check=True)
+    return time.perf_counter() - begin
+
+
+def failing_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make `openwork targets` raise `error`."""
+
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr("openwork.targets.target_names", fail)
+
+
+def test_help_is_there_at_once() -> None:
+    assert min(seconds_of_help() for _ in range(5)) < 0.3
+
+
+@pytest.mark.parametrize("arguments", [["--help"], *([command, "--help"] for command in COMMANDS)])
+def test_no_help_imports_a_heavy_package(arguments: list[str]) -> None:
+    done = python(
+        "import sys; from openwork.cli import main; "
+        f"status = main({arguments!r}); "
+        f"print(status, [name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    assert done.stdout.splitlines()[-1] == "0 []", done.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_help_shows_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    commands = [[name]]
+    command = importlib.import_module(f"openwork.cli.commands.{name}").command
+    if isinstance(command, click.Group):
+        commands = [[name, part] for part in command.commands]
+    for words in commands:
+        assert main([*words, "--help"]) == 0
+        text = capsys.readouterr().out
+        assert "Example" in text
+        assert f"  openwork {' '.join(words)}" in text
+
+
+def test_every_command_file_is_listed() -> None:
+    folder = importlib.import_module("openwork.cli.commands").__path__[0]
+    files = {path.stem for path in importlib.import_module("pathlib").Path(folder).glob("[a-z]*.py")}
+    assert files == set(COMMANDS)
+
+
+def test_no_arguments_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    assert "Usage: openwork" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["--nonsense"], ["targets", "--nonsense"], ["inspect"]])
+def test_wrong_usage_is_one_line_and_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("openwork: ")
+    assert err.count("\n") == 1
+    assert "--help'" in err
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (ModelError("m.onnx: is cut off; copy it again"), 2, "openwork: m.onnx: is cut off; copy it again\n"),
+        (VerificationError("y: differs"), 1, "openwork: y: differs\n"),
+        (ModelError("a\nb\x1b[2J"), 2, "openwork: a b [2J\n"),
+        (KeyboardInterrupt(), 130, "openwork: interrupted\n"),
+        (
+            ModuleNotFoundError("No module named 'torch'", name="torch"),
+            2,
+            "openwork: torch is not installed, and this command needs it; pip install 'openwork[torch]'\n",
+        ),
+        (FileNotFoundError(2, "No such file", "x"), 2, "openwork: [Errno 2] No such file: 'x'\n"),
+    ],
+)
+def test_errors_are_one_line_with_their_exit_status(
+    error: BaseException,
+    status: int,
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    failing_with(error, monkeypatch)
+    assert main(["targets"]) == status
+    assert capsys.readouterr().err == line
+
+
+def test_a_bug_is_one_line_unless_debugged(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    failing_with(ZeroDivisionError("by zero"), monkeypatch)
+    assert main(["targets"]) == 2
+    assert capsys.readouterr().err == (
+        "openwork: internal error, ZeroDivisionError: by zero; run again with --debug for the traceback\n"
+    )
+    for arguments in (["--debug", "targets"], ["targets", "--debug"]):
+        assert main(arguments) == 2
+        err = capsys.readouterr().err
+        assert "Traceback" in err
+        assert err.splitlines()[-1].startswith("openwork: internal error, ZeroDivisionError")
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    writer = subprocess.Popen(
+        [sys.executable, "-m", "openwork.cli", "targets"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert writer.stdout is not None and writer.stderr is not None
+    writer.stdout.close()
+    with writer.stderr as stderr:
+        assert stderr.read() == b""
+    assert writer.wait() == 141
+
+
+def test_json_carries_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["targets", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["schema_version"] == 1
+    assert [target["name"] for target in result["targets"]] == ["cpu"]
