@@ -51,26 +51,38 @@ OW_INLINE void f32_conv_finish(const struct ow_f32_conv *step, f32x16 sum, int64
   f32_store((float *)step->output.at + at, f32_select(step->output.inside[vector], sum, f32_set(0)));
 }
 
-/* Requantizes 16 accumulators of one channel to 0..255, residual included.
+/* Requantizes 16 accumulators of one channel, the residual's addition included, to whole numbers that only lack
+ * the zero point and the bounds of the output.
  *
- * The zero point is added after the bounds, and rounding comes with the conversion. Bounds and zero points are whole
- * numbers, so that changes no result: clip(rint(x) + zero, low, high) = rint(clip(x, low - zero, high - zero)) + zero. */
-OW_INLINE i32x16 u8_conv_requantize(const struct ow_u8_conv *step, i32x16 sum, int32_t channel, int64_t at) {
+ * Bounds and zero points are whole numbers, so they may follow the rounding that comes with the conversion:
+ * clip(rint(x) + zero, low, high). What is too large to convert is far above every bound: 32767 is as good. */
+OW_INLINE i32x16 u8_conv_requantize(const struct ow_u8_conv *step, i32x16 sum, int32_t channel, i32x16 residual) {
   const struct ow_requantize *to = &step->requantize;
   const struct ow_add_scales *add = &step->add;
   f32x16 x = f32_mul(f32_from_i32(sum), f32_set(to->scale[channel]));
-  x = f32_clamp(x, to->low - to->zero_point, to->high - to->zero_point);
-  if (!step->residual) return i32_add(i32_from_f32(x), i32_set((int32_t)to->zero_point));
-  i32x16 bytes = i32_load((const uint32_t *)step->residual + at);
-  f32x16 other = f32_from_i32(i32_byte(bytes, channel % 4));
-  x = f32_mul(f32_add(f32_round(x), f32_set(to->zero_point - add->zero_points[0])), f32_set(add->scale[0]));
-  other = f32_mul(f32_add(other, f32_set(-add->zero_points[1])), f32_set(add->scale[1]));
-  x = f32_clamp(f32_add(x, other), add->low - add->zero_point, add->high - add->zero_point);
-  return i32_add(i32_from_f32(x), i32_set((int32_t)add->zero_point));
+  if (step->residual) {
+    f32x16 other = f32_from_i32(i32_byte(residual, channel % 4));
+    x = f32_round(f32_clamp(x, to->low - to->zero_point, to->high - to->zero_point));
+    x = f32_mul(f32_add(x, f32_set(to->zero_point - add->zero_points[0])), f32_set(add->scale[0]));
+    other = f32_mul(f32_add(other, f32_set(-add->zero_points[1])), f32_set(add->scale[1]));
+    x = f32_add(x, other);
+  }
+  return i32_from_f32(f32_min(x, 32767));
 }
 
-/* Stores 16 lanes of four channels, with padding where there is no pixel. */
-OW_INLINE void u8_conv_store(const struct ow_u8_conv *step, i32x16 four, int64_t at, int32_t vector) {
+/* Requantizes and stores 16 lanes of four channels, with padding where there is no pixel. */
+OW_INLINE void u8_conv_finish(const struct ow_u8_conv *step, i32x16 a, i32x16 b, i32x16 c, i32x16 d, int32_t channel,
+                              int64_t at, int32_t vector) {
+  i32x16 residual = step->residual ? i32_load((const uint32_t *)step->residual + at) : i32_set(0);
+  a = u8_conv_requantize(step, a, channel, residual);
+  b = u8_conv_requantize(step, b, channel + 1, residual);
+  c = u8_conv_requantize(step, c, channel + 2, residual);
+  d = u8_conv_requantize(step, d, channel + 3, residual);
+  const struct ow_requantize *to = &step->requantize;
+  const struct ow_add_scales *add = &step->add;
+  i32x16 four = step->residual
+                    ? u8_pack(a, b, c, d, (int32_t)add->zero_point, (int32_t)add->low, (int32_t)add->high)
+                    : u8_pack(a, b, c, d, (int32_t)to->zero_point, (int32_t)to->low, (int32_t)to->high);
   i32x16 padding = i32_set((int32_t)step->output.padding);
   i32_store((uint32_t *)step->output.at + at, i32_select(step->output.inside[vector], four, padding));
 }

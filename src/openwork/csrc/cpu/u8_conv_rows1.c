@@ -1,7 +1,7 @@
 /* u8_conv_rows1: sparse integer convolution, one output channel at a time.
  *
  * As f32_conv_rows1, but each tap holds four int8 weights for four neighbouring input channels, multiplied with
- * four uint8 a lane and added in int32. Four channels are requantized one after the other and stored together. */
+ * four uint8 a lane and added in int32. Four channels are requantized and stored together. */
 #include "conv.h"
 
 OW_INLINE void channels(const struct ow_u8_conv *given, const struct part *part, int32_t vector, const int n) {
@@ -12,9 +12,8 @@ OW_INLINE void channels(const struct ow_u8_conv *given, const struct part *part,
   const uint32_t *input = (const uint32_t *)step->input + part->image * step->input_image + 16 * vector;
   for (int32_t channel = part->channel; channel < part->channel_end; channel += 4) {
     const int64_t at = ((int64_t)part->image * groups + channel / 4) * step->output.stride + 16 * vector;
-    i32x16 four[ROWS1_VECTORS];
-    EACH(v, n) four[v] = i32_set(0);
-    EACH(r, 4) {
+    i32x16 sums[4][ROWS1_VECTORS]; /* in memory: four rows would not fit the registers */
+    for (int r = 0; r < 4; r++) {
       i32x16 sum[ROWS1_VECTORS];
       EACH(v, n) sum[v] = i32_set(step->bias[channel + r]);
       for (uint32_t k = starts[channel + r]; k < starts[channel + r + 1]; k++) {
@@ -22,12 +21,11 @@ OW_INLINE void channels(const struct ow_u8_conv *given, const struct part *part,
         dot_weights weights = dot_set(values[k]);
         EACH(v, n) sum[v] = dot4(sum[v], i32_load(x + 16 * v), weights);
       }
-      EACH(v, n) {
-        i32x16 one = u8_conv_requantize(step, sum[v], channel + r, at + 16 * v);
-        four[v] = i32_or(four[v], i32_shift_left(one, 8 * r));
-      }
+      EACH(v, n) sums[r][v] = sum[v];
     }
-    EACH(v, n) u8_conv_store(step, four[v], at + 16 * v, vector + v);
+    EACH(v, n) {
+      u8_conv_finish(step, sums[0][v], sums[1][v], sums[2][v], sums[3][v], channel, at + 16 * v, vector + v);
+    }
   }
 }
 

@@ -21,14 +21,7 @@ OW_INLINE void channels(const struct ow_u8_conv *given, const struct part *part,
       }
     }
     const int64_t at = ((int64_t)part->image * groups + channel / 4) * step->output.stride + 16 * vector;
-    EACH(v, n) {
-      i32x16 four = i32_set(0);
-      EACH(r, 4) {
-        i32x16 one = u8_conv_requantize(step, sum[r][v], channel + r, at + 16 * v);
-        four = i32_or(four, i32_shift_left(one, 8 * r));
-      }
-      u8_conv_store(step, four, at + 16 * v, vector + v);
-    }
+    EACH(v, n) u8_conv_finish(step, sum[0][v], sum[1][v], sum[2][v], sum[3][v], channel, at + 16 * v, vector + v);
   }
 }
 

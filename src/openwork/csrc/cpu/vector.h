@@ -38,6 +38,7 @@ OW_INLINE f32x16 f32_fma(f32x16 a, f32x16 b, f32x16 c) { return _mm512_fmadd_ps(
 OW_INLINE f32x16 f32_clamp(f32x16 x, float low, float high) {
   return _mm512_min_ps(_mm512_max_ps(x, _mm512_set1_ps(low)), _mm512_set1_ps(high));
 }
+OW_INLINE f32x16 f32_min(f32x16 x, float high) { return _mm512_min_ps(x, _mm512_set1_ps(high)); }
 OW_INLINE f32x16 f32_round(f32x16 x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 OW_INLINE f32x16 f32_select(mask16 mask, f32x16 a, f32x16 b) { return _mm512_mask_mov_ps(b, mask, a); }
 OW_INLINE f32x16 f32_gather(const float *p, const int32_t *at) {
@@ -59,15 +60,23 @@ OW_INLINE i32x16 i32_gather(const void *p, const int32_t *at) {
   return _mm512_i32gather_epi32(_mm512_loadu_si512(at), p, 4);
 }
 OW_INLINE int32_t i32_sum(i32x16 x) { return _mm512_reduce_add_epi32(x); }
-OW_INLINE i32x16 i32_add(i32x16 a, i32x16 b) { return _mm512_add_epi32(a, b); }
-OW_INLINE i32x16 i32_or(i32x16 a, i32x16 b) { return _mm512_or_si512(a, b); }
-OW_INLINE i32x16 i32_shift_left(i32x16 x, int bits) { return _mm512_slli_epi32(x, (unsigned)bits); }
 OW_INLINE i32x16 i32_byte(i32x16 x, int index) {
   return _mm512_and_si512(_mm512_srli_epi32(x, 8 * (unsigned)index), _mm512_set1_epi32(255));
 }
 OW_INLINE i32x16 i32_select(mask16 mask, i32x16 a, i32x16 b) { return _mm512_mask_mov_epi32(b, mask, a); }
 OW_INLINE f32x16 f32_from_i32(i32x16 x) { return _mm512_cvtepi32_ps(x); }
 OW_INLINE i32x16 i32_from_f32(f32x16 x) { return _mm512_cvtps_epi32(x); }
+
+/* Lane i becomes the bytes of a[i], b[i], c[i], d[i], each plus `zero` and then clipped into [low, high]. */
+OW_INLINE i32x16 u8_pack(i32x16 a, i32x16 b, i32x16 c, i32x16 d, int32_t zero, int32_t low, int32_t high) {
+  const __m512i order = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+  const __m512i zeros = _mm512_set1_epi16((int16_t)zero);
+  __m512i ab = _mm512_adds_epi16(_mm512_packs_epi32(a, b), zeros);
+  __m512i cd = _mm512_adds_epi16(_mm512_packs_epi32(c, d), zeros);
+  __m512i x = _mm512_shuffle_epi8(_mm512_packus_epi16(ab, cd), order);
+  x = _mm512_max_epu8(x, _mm512_set1_epi8((int8_t)low));
+  return _mm512_min_epu8(x, _mm512_set1_epi8((int8_t)high));
+}
 
 OW_INLINE dot_weights dot_set(int32_t four) { return _mm512_set1_epi32(four); }
 OW_INLINE dot_weights dot_load(const void *p) { return _mm512_loadu_si512(p); }
@@ -99,6 +108,9 @@ OW_INLINE f32x16 f32_fma(f32x16 a, f32x16 b, f32x16 c) {
 }
 OW_INLINE f32x16 f32_clamp(f32x16 x, float low, float high) {
   return OW_HALVES(f32x16, _mm256_min_ps(_mm256_max_ps(x.half[h], _mm256_set1_ps(low)), _mm256_set1_ps(high)));
+}
+OW_INLINE f32x16 f32_min(f32x16 x, float high) {
+  return OW_HALVES(f32x16, _mm256_min_ps(x.half[h], _mm256_set1_ps(high)));
 }
 OW_INLINE f32x16 f32_round(f32x16 x) {
   return OW_HALVES(f32x16, _mm256_round_ps(x.half[h], _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
@@ -149,11 +161,6 @@ OW_INLINE int32_t i32_sum(i32x16 x) {
   for (int i = 0; i < 8; i++) sum += lane[i];
   return sum;
 }
-OW_INLINE i32x16 i32_add(i32x16 a, i32x16 b) { return OW_HALVES(i32x16, _mm256_add_epi32(a.half[h], b.half[h])); }
-OW_INLINE i32x16 i32_or(i32x16 a, i32x16 b) { return OW_HALVES(i32x16, _mm256_or_si256(a.half[h], b.half[h])); }
-OW_INLINE i32x16 i32_shift_left(i32x16 x, int bits) {
-  return OW_HALVES(i32x16, _mm256_slli_epi32(x.half[h], bits));
-}
 OW_INLINE i32x16 i32_byte(i32x16 x, int index) {
   return OW_HALVES(i32x16,
                    _mm256_and_si256(_mm256_srli_epi32(x.half[h], 8 * index), _mm256_set1_epi32(255)));
@@ -163,6 +170,20 @@ OW_INLINE i32x16 i32_select(mask16 mask, i32x16 a, i32x16 b) {
 }
 OW_INLINE f32x16 f32_from_i32(i32x16 x) { return OW_HALVES(f32x16, _mm256_cvtepi32_ps(x.half[h])); }
 OW_INLINE i32x16 i32_from_f32(f32x16 x) { return OW_HALVES(i32x16, _mm256_cvtps_epi32(x.half[h])); }
+
+OW_INLINE __m256i ow_pack_half(__m256i a, __m256i b, __m256i c, __m256i d, int32_t zero, int32_t low, int32_t high) {
+  const __m256i order = _mm256_broadcastsi128_si256(
+      _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+  const __m256i zeros = _mm256_set1_epi16((int16_t)zero);
+  __m256i ab = _mm256_adds_epi16(_mm256_packs_epi32(a, b), zeros);
+  __m256i cd = _mm256_adds_epi16(_mm256_packs_epi32(c, d), zeros);
+  __m256i x = _mm256_shuffle_epi8(_mm256_packus_epi16(ab, cd), order);
+  x = _mm256_max_epu8(x, _mm256_set1_epi8((int8_t)low));
+  return _mm256_min_epu8(x, _mm256_set1_epi8((int8_t)high));
+}
+OW_INLINE i32x16 u8_pack(i32x16 a, i32x16 b, i32x16 c, i32x16 d, int32_t zero, int32_t low, int32_t high) {
+  return OW_HALVES(i32x16, ow_pack_half(a.half[h], b.half[h], c.half[h], d.half[h], zero, low, high));
+}
 
 /* vpmaddubsw would saturate its pair sums, so bytes are widened and multiplied as int16: exact. */
 OW_INLINE dot_weights ow_dot_widen(__m256i low, __m256i high) {
@@ -208,6 +229,7 @@ OW_INLINE float ow_clamp(float x, float low, float high) {
   return x < high ? x : high;
 }
 OW_INLINE f32x16 f32_clamp(f32x16 x, float low, float high) { OW_LANES(f32x16, ow_clamp(x.lane[i], low, high)); }
+OW_INLINE f32x16 f32_min(f32x16 x, float high) { OW_LANES(f32x16, x.lane[i] < high ? x.lane[i] : high); }
 OW_INLINE f32x16 f32_round(f32x16 x) { OW_LANES(f32x16, rintf(x.lane[i])); }
 OW_INLINE f32x16 f32_select(mask16 mask, f32x16 a, f32x16 b) {
   OW_LANES(f32x16, mask >> i & 1 ? a.lane[i] : b.lane[i]);
@@ -238,15 +260,23 @@ OW_INLINE int32_t i32_sum(i32x16 x) {
   for (int i = 0; i < 16; i++) sum += x.lane[i];
   return sum;
 }
-OW_INLINE i32x16 i32_add(i32x16 a, i32x16 b) { OW_LANES(i32x16, a.lane[i] + b.lane[i]); }
-OW_INLINE i32x16 i32_or(i32x16 a, i32x16 b) { OW_LANES(i32x16, a.lane[i] | b.lane[i]); }
-OW_INLINE i32x16 i32_shift_left(i32x16 x, int bits) { OW_LANES(i32x16, (int32_t)((uint32_t)x.lane[i] << bits)); }
 OW_INLINE i32x16 i32_byte(i32x16 x, int index) { OW_LANES(i32x16, (int32_t)((uint32_t)x.lane[i] >> 8 * index & 255)); }
 OW_INLINE i32x16 i32_select(mask16 mask, i32x16 a, i32x16 b) {
   OW_LANES(i32x16, mask >> i & 1 ? a.lane[i] : b.lane[i]);
 }
+OW_INLINE int32_t ow_whole(float x) { return x > -2147483648.0f ? (int32_t)rintf(x) : INT32_MIN; } /* half to even */
 OW_INLINE f32x16 f32_from_i32(i32x16 x) { OW_LANES(f32x16, (float)x.lane[i]); }
-OW_INLINE i32x16 i32_from_f32(f32x16 x) { OW_LANES(i32x16, (int32_t)rintf(x.lane[i])); } /* half to even */
+OW_INLINE i32x16 i32_from_f32(f32x16 x) { OW_LANES(i32x16, ow_whole(x.lane[i])); }
+
+OW_INLINE int32_t ow_pack_byte(int32_t x, int32_t zero, int32_t low, int32_t high, int byte) {
+  x += zero;
+  x = x > low ? x : low;
+  return (int32_t)((uint32_t)(x < high ? x : high) << 8 * byte);
+}
+OW_INLINE i32x16 u8_pack(i32x16 a, i32x16 b, i32x16 c, i32x16 d, int32_t zero, int32_t low, int32_t high) {
+  OW_LANES(i32x16, ow_pack_byte(a.lane[i], zero, low, high, 0) | ow_pack_byte(b.lane[i], zero, low, high, 1) |
+                       ow_pack_byte(c.lane[i], zero, low, high, 2) | ow_pack_byte(d.lane[i], zero, low, high, 3));
+}
 
 OW_INLINE dot_weights dot_set(int32_t four) { OW_LANES(dot_weights, four); }
 OW_INLINE dot_weights dot_load(const void *p) {
