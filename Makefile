@@ -16,7 +16,7 @@ demo: setup  ## train, prune, quantize, compile, verify and measure a ResNet-20 
 	$(BIN)/openwork demo --out out/demo
 
 test: setup  ## run every test
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
 
 check: setup  ## format, lint, types, floors
 	$(BIN)/ruff format --check .

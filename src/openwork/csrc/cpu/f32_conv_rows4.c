@@ -13,6 +13,7 @@ OW_INLINE void channels(const struct ow_f32_conv *given, const struct part *part
     EACH(r, 4)
       EACH(v, n) sum[r][v] = f32_set(r < rows ? step->bias[channel + r] : 0);
     for (uint32_t k = starts[channel / 4]; k < starts[channel / 4 + 1]; k++) {
+      ow_prefetch(values + 4 * (int64_t)k, 1024);
       const float *at = input + step->weights.offsets[k];
       f32x16 x[ROWS4_VECTORS];
       EACH(v, n) x[v] = f32_load(at + 16 * v);

@@ -12,6 +12,7 @@ OW_INLINE void channels(const struct ow_u8_conv *given, const struct part *part,
     EACH(r, 4)
       EACH(v, n) sum[r][v] = i32_set(step->bias[channel + r]);
     for (uint32_t k = starts[channel / 4]; k < starts[channel / 4 + 1]; k++) {
+      ow_prefetch(values + 4 * (int64_t)k, 1024);
       const uint32_t *at = input + step->weights.offsets[k];
       i32x16 x[ROWS4_VECTORS];
       EACH(v, n) x[v] = i32_load(at + 16 * v);
