@@ -20,6 +20,7 @@ from openwork.graph import evaluate
 from openwork.lowering import interpreter, lower
 from openwork.passes import canonicalise
 from openwork.targets import Target, load_target
+from tests.backends.cpu.programs import instruction_sets_here
 from tests.models import Writer, conv_net, mobile_net, quantized, random_inputs, residual_net
 
 CPU = load_target("cpu")
@@ -60,7 +61,7 @@ def test_a_float_network_agrees_with_onnxruntime(tmp_path: Path, network: Callab
     assert abs(result - reference).max() <= 1e-4 * np.ptp(reference)
 
 
-@pytest.mark.parametrize("isa", CPU.instruction_sets)
+@pytest.mark.parametrize("isa", instruction_sets_here())
 @pytest.mark.parametrize("network", [residual_net, mobile_net])
 def test_a_quantized_network_equals_the_interpreter_bit_for_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: Callable[[], ir.Model], isa: str

@@ -55,7 +55,7 @@ def compile_model(
     inputs = _tensor_files(program, program.inputs, "input{}.bin")
     outputs = _tensor_files(program, program.outputs, "ref_result_{}.bin")
     with whole_directory(directory, replaces=MANIFEST) as folder:
-        built = build(program, folder, threads=threads)
+        built = build(program, folder, target=target, threads=threads)
         values = random_inputs(inputs, seed)
         references = _references(model, program, values)
         for tensor in inputs + outputs:

@@ -3,12 +3,25 @@
 import ctypes
 import os
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from openwork.backends.cpu import INSTRUCTION_SETS, build
 from openwork.lowering import Buffer, Conv, Float32Scale, Program, interpreter
+from openwork.targets import load_target
+
+
+@cache
+def instruction_sets_here():
+    """The instruction sets that this machine runs; the head of the test report names them."""
+    needs = {
+        isa.name: {flag.removeprefix("-m").replace("512vnni", "512_vnni") for flag in isa.flags}
+        for isa in INSTRUCTION_SETS
+    }
+    found = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
+    return tuple(name for name, flags in needs.items() if flags <= set(found.split()))
 
 
 def run_everywhere(program, inputs, *, threads=2):
@@ -16,18 +29,18 @@ def run_everywhere(program, inputs, *, threads=2):
     program.check()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        build(program, folder, threads=threads)
+        build(program, folder, target=load_target("cpu"), threads=threads)
         library = ctypes.CDLL(str(folder / "deploy.so"))
         library.openwork_open.restype = ctypes.c_void_p
         library.openwork_isa.restype = ctypes.c_char_p
         given = [np.ascontiguousarray(inputs[name]) for name in program.inputs]
-        for isa in INSTRUCTION_SETS:
+        for isa in instruction_sets_here():
             results = [np.zeros(program.buffers[n].shape, program.buffers[n].dtype) for n in program.outputs]
-            session = _open(library, folder / "deploy.params", isa.name, threads)
+            session = _open(library, folder / "deploy.params", isa, threads)
             for _ in range(2):  # the second run meets the memory the first one left
                 library.openwork_run(session, _pointers(given), _pointers(results))
             library.openwork_close(session)
-            yield isa.name, dict(zip(program.outputs, results, strict=True))
+            yield isa, dict(zip(program.outputs, results, strict=True))
 
 
 def _open(library, params, isa, threads):

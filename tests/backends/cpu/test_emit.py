@@ -9,6 +9,7 @@ from openwork.backends.cpu.build import build
 from openwork.backends.cpu.emit import emit
 from openwork.backends.cpu.steps import make_plan
 from openwork.lowering import Bounds, Buffer, Conv, Mean, Program, plan_arena
+from openwork.targets import load_target
 from tests.backends.cpu.programs import check_everywhere, conv_program
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -60,7 +61,7 @@ def test_code_for_integers_differs_with_the_zero_points():
 def test_files_are_byte_identical_when_repeated(tmp_path):
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
-        build(small_network(), tmp_path / folder, threads=2)
+        build(small_network(), tmp_path / folder, target=load_target("cpu"), threads=2)
     for name in ("deploy.c", "deploy.so", "deploy.params", "openwork.h"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
 

@@ -1,6 +1,13 @@
 """The list of kernels and the C that is generated from it."""
 
-from openwork.backends.cpu.kernels import CSRC, INSTRUCTION_SETS, KERNELS, STEP_OF, kernels_header, kernels_tables
+from dataclasses import replace
+
+import pytest
+
+from openwork.backends.cpu.build import kernel_sources
+from openwork.backends.cpu.kernels import CSRC, KERNELS, kernels_tables
+from openwork.errors import TargetError
+from openwork.targets import load_target
 
 
 def test_each_kernel_has_a_source_and_each_source_is_listed_or_run_time():
@@ -8,15 +15,14 @@ def test_each_kernel_has_a_source_and_each_source_is_listed_or_run_time():
     assert {kernel.name for kernel in KERNELS} | {"threads", "session", "select"} == sources
 
 
-def test_each_kernel_is_declared_and_in_each_table():
-    header, tables = kernels_header(), kernels_tables()
-    for kernel in KERNELS:
-        for isa in INSTRUCTION_SETS:
-            assert f"ow_kernel {kernel.name}_{isa.name};" in header
-            assert f".{kernel.name} = {kernel.name}_{isa.name}," in tables
+def test_a_library_brings_the_instruction_sets_of_its_target():
+    small = replace(load_target("cpu"), instruction_sets=("portable",))
+    flags = {flag for source in kernel_sources(small) for flag in source.flags}
+    assert flags == {"-DOW_ISA=portable"}
+    assert "avx" not in kernels_tables(small.instruction_sets)
 
 
-def test_each_step_descriptor_exists():
-    runtime = (CSRC / "cpu" / "runtime.h").read_text()
-    for step in set(STEP_OF.values()):
-        assert f"struct {step} {{" in runtime
+def test_an_instruction_set_without_kernels_is_refused():
+    wrong = replace(load_target("cpu"), instruction_sets=("avx2", "sse9"))
+    with pytest.raises(TargetError, match="no kernels for 'sse9'; choose from portable, avx2, avx512"):
+        kernel_sources(wrong)

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from openwork.backends.cpu.build import build, generated_headers, kernel_sources
+from openwork.backends.cpu.build import build, kernel_sources
 from openwork.backends.cpu.compiler import Source, compile_objects
-from openwork.backends.cpu.kernels import INSTRUCTION_SETS
 from openwork.lowering import interpreter
-from tests.backends.cpu.programs import conv_program, random_activation
+from openwork.targets import load_target
+from tests.backends.cpu.programs import conv_program, instruction_sets_here, random_activation
 from tests.backends.cpu.test_steps import DTYPES, every_kind
 
 FLAGS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-Wno-psabi")
@@ -35,7 +35,7 @@ def objects():
     assert gcc, "gcc is not installed: no kernel can be sanitized"
     before = os.environ.get("OPENWORK_CC")
     os.environ["OPENWORK_CC"] = gcc
-    sources = kernel_sources(generated_headers())
+    sources = kernel_sources(load_target("cpu"))
     main = Source(MAIN, (), sources[0].include)
     yield compile_objects([sanitized(source) for source in (*sources, main)])
     os.environ.pop("OPENWORK_CC") if before is None else os.environ.update(OPENWORK_CC=before)
@@ -63,8 +63,9 @@ def test_no_kernel_reads_or_writes_out_of_bounds_or_relies_on_what_is_undefined(
 
 
 def run_sanitized(program, rng, folder, objects):
-    build(program, folder, threads=2)
-    (plan,) = compile_objects([Source(folder / "deploy.c", FLAGS, kernel_sources(generated_headers())[0].include)])
+    target = load_target("cpu")
+    build(program, folder, target=target, threads=2)
+    (plan,) = compile_objects([Source(folder / "deploy.c", FLAGS, kernel_sources(target)[0].include)])
     executable = folder / "run"
     names = [str(path) for path in (*objects, plan)]
     subprocess.run([os.environ["OPENWORK_CC"], *FLAGS, *names, "-o", executable, "-lpthread", "-lm"], check=True)
@@ -74,11 +75,11 @@ def run_sanitized(program, rng, folder, objects):
     outs = [folder / f"out{i}" for i in range(len(program.outputs))]
     for path, array in zip(ins, inputs.values(), strict=True):
         path.write_bytes(array.tobytes())
-    for isa in INSTRUCTION_SETS:
-        environment = os.environ | {"OPENWORK_ISA": isa.name}
+    for isa in instruction_sets_here():
+        environment = os.environ | {"OPENWORK_ISA": isa}
         command = [executable, folder / "deploy.params", "2", *ins, *outs]
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, f"{isa.name}: {done.stderr[:2000]}"
+        assert done.returncode == 0, f"{isa}: {done.stderr[:2000]}"
         for path, name in zip(outs, program.outputs, strict=True):
             result = np.frombuffer(path.read_bytes(), expected[name].dtype).reshape(expected[name].shape)
             np.testing.assert_allclose(result, expected[name], atol=1e-3 if result.dtype == np.float32 else 0)

@@ -26,6 +26,7 @@ from openwork.lowering import (
     Reshape,
     Softmax,
     Transpose,
+    interpreter,
 )
 from tests.backends.cpu.programs import (
     check_everywhere,
@@ -34,6 +35,7 @@ from tests.backends.cpu.programs import (
     random_activation,
     random_scale,
     random_sparse,
+    run_everywhere,
 )
 
 DTYPES = ("float32", "uint8", "int8")
@@ -316,6 +318,30 @@ def test_softmax(axis):
     buffers = {"x": Buffer(shape, "float32"), "y": Buffer(shape, "float32")}
     program = Program(("x",), ("y",), buffers, {}, (Softmax("softmax", "x", "y", axis),))
     check_everywhere(program, np.random.default_rng(8))
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_nan_is_not_swallowed(residual):
+    """One NaN pixel spoils what it reaches, through bounds, pooling and classifier, as in the interpreter."""
+    rng = np.random.default_rng(12)
+    program = conv_program(rng, dtype="float32", outs=4, size=(8, 8), density=1.0)
+    conv = Conv(**{**vars(program.steps[0]), "bounds": Bounds(0, 6)})
+    if residual:
+        conv = Conv(**{**vars(conv), "residual": Add("add", ("t", "y0"), "y", Bounds(0))})
+    pool = MaxPool("p", "y", "p", (2, 2), (2, 2), (0, 0, 0, 0), (1, 1))
+    classify = FullyConnected("fc", "f", "z", "w2", None, Bounds(0))
+    shapes = {"y0": (1, 4, 8, 8), "y": (1, 4, 8, 8), "p": (1, 4, 4, 4), "f": (1, 64), "z": (1, 3)}
+    buffers = {"x": program.buffers["x"]} | {name: Buffer(shape, "float32") for name, shape in shapes.items()}
+    constants = {**program.constants, "w2": random_sparse(rng, (3, 64), 1.0, "float32")}
+    inputs = ("x", "y0") if residual else ("x",)
+    whole = Program(inputs, ("p", "z"), buffers, constants, (conv, pool, Reshape("r", "p", "f"), classify))
+    values = {name: random_activation(rng, buffers[name]) for name in inputs}
+    values["x"][0, 1, 3, 3] = np.nan
+    expected = interpreter.run(whole, values)
+    assert np.isnan(expected["p"]).any() and np.isnan(expected["z"]).all()
+    for isa, outputs in run_everywhere(whole, values):
+        for name in ("p", "z"):
+            np.testing.assert_array_equal(np.isnan(outputs[name]), np.isnan(expected[name]), err_msg=isa)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

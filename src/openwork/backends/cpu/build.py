@@ -25,8 +25,10 @@ from openwork.backends.cpu.layout import LANE, Plain, Planes
 from openwork.backends.cpu.params import pack_params
 from openwork.backends.cpu.plan import Plan
 from openwork.backends.cpu.steps import make_plan
+from openwork.errors import TargetError
 from openwork.files import write_whole
-from openwork.lowering import Arena, Conv, FullyConnected, Program, Step, plan_arena
+from openwork.lowering import Arena, Program, Step, plan_arena
+from openwork.targets import Target
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,6 @@ class StepRecord:
 
     kernels: those called, in order. offset: bytes into the arena, or None if the result is in the caller's output.
     planes: the fields of `Planes` if the result is planar, else None.
-    macs, effective_macs: all multiply-accumulates, and those with nonzero weights; weights, nonzeros: counted.
     """
 
     index: int
@@ -47,10 +48,6 @@ class StepRecord:
     dtype: str
     offset: int | None
     planes: Mapping[str, int] | None
-    macs: int
-    effective_macs: int
-    weights: int
-    nonzeros: int
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -69,14 +66,16 @@ class CpuBuild:
     arena_bytes: int
 
 
-def build(program: Program, directory: Path, *, threads: int) -> CpuBuild:
+def build(program: Program, directory: Path, *, target: Target, threads: int) -> CpuBuild:
     """Compile a program: write deploy.c, deploy.so, deploy.params and openwork.h into a directory.
 
     Args:
         program: from `lowering.lower`.
         directory: exists.
+        target: whose instruction sets the library brings kernels for.
         threads: for which work is divided; the library runs with any number.
     Raises: BuildError: no compiler, a failing compiler, or a tensor that no kernel takes.
+        TargetError: an instruction set without kernels.
     """
     plan = make_plan(program, threads)
     arena = plan_arena([(r.first, r.last) for r in plan.regions], [r.nbytes for r in plan.regions])
@@ -84,33 +83,39 @@ def build(program: Program, directory: Path, *, threads: int) -> CpuBuild:
     write_whole(directory / "deploy.c", source.text)
     write_whole(directory / "deploy.params", pack_params([tensor.data for tensor in plan.params], source.plan_id))
     shutil.copyfile(CSRC / "include" / "openwork.h", directory / "openwork.h")
-    headers = generated_headers()
-    include = (CSRC / "include", CSRC / "cpu", headers)
-    objects = compile_objects([*kernel_sources(headers), Source(directory / "deploy.c", (), include)])
+    kernels = kernel_sources(target)
+    objects = compile_objects([*kernels, Source(directory / "deploy.c", (), kernels[0].include)])
     link_library(objects, directory / "deploy.so")
     return CpuBuild(_records(plan, arena), arena.size)
 
 
-def generated_headers() -> Path:
-    """The folder in the cache that holds kernels.h and kernels.c for this version of the kernel list."""
-    header, tables = kernels_header(), kernels_tables()
+def kernel_sources(target: Target) -> list[Source]:
+    """All C of a library but its plan: each kernel for each instruction set of the target, tables, run time.
+
+    Raises: TargetError: an instruction set without kernels.
+    """
+    known = {isa.name: isa for isa in INSTRUCTION_SETS}
+    for name in target.instruction_sets:
+        if name not in known:
+            raise TargetError(f"target {target.name!r}: no kernels for {name!r}; choose from {', '.join(known)}")
+    generated = _generated(kernels_header(), kernels_tables(target.instruction_sets))
+    include = (CSRC / "include", CSRC / "cpu", generated)
+    kernels = [
+        Source(CSRC / "cpu" / f"{kernel.name}.c", (*known[name].flags, f"-DOW_ISA={name}"), include)
+        for kernel in KERNELS
+        for name in target.instruction_sets
+    ]
+    runtime = [Source(CSRC / "cpu" / name, (), include) for name in RUNTIME_SOURCES]
+    return [*kernels, *runtime, Source(generated / "kernels.c", (), include)]
+
+
+def _generated(header: str, tables: str) -> Path:
+    """The folder in the cache that holds kernels.h and kernels.c with these contents."""
     folder = cache_directory() / "generated" / hashlib.sha256((header + tables).encode()).hexdigest()[:16]
     for name, text in (("kernels.h", header), ("kernels.c", tables)):
         if not (folder / name).exists():
             write_whole(folder / name, text)
     return folder
-
-
-def kernel_sources(headers: Path) -> list[Source]:
-    """All C of the library but the plan: each kernel for each instruction set, tables, run time."""
-    include = (CSRC / "include", CSRC / "cpu", headers)
-    kernels = [
-        Source(CSRC / "cpu" / f"{kernel.name}.c", (*isa.flags, f"-DOW_ISA={isa.name}"), include)
-        for kernel in KERNELS
-        for isa in INSTRUCTION_SETS
-    ]
-    runtime = [Source(CSRC / "cpu" / name, (), include) for name in RUNTIME_SOURCES]
-    return [*kernels, *runtime, Source(headers / "kernels.c", (), include)]
 
 
 def read_result(record: StepRecord, arena: int) -> NDArray[np.generic]:
@@ -153,10 +158,6 @@ def _record(plan: Plan, arena: Arena, index: int, step: Step) -> StepRecord:
     place = plan.place(step.output)
     buffer = plan.program.buffers[step.output]
     in_arena = place.address.space == "arena"
-    weight = plan.program.constants[step.weight] if isinstance(step, Conv | FullyConnected) else np.empty(0)
-    outputs = int(np.prod(buffer.shape))
-    macs = outputs * weight[0].size if weight.size else 0
-    nonzeros = int(np.count_nonzero(weight))
     return StepRecord(
         index=index,
         name=step.name,
@@ -167,8 +168,4 @@ def _record(plan: Plan, arena: Arena, index: int, step: Step) -> StepRecord:
         dtype=buffer.dtype,
         offset=arena.offsets[place.address.index] + place.address.offset if in_arena else None,
         planes=None if isinstance(place.layout, Plain) else asdict(place.layout),
-        macs=macs,
-        effective_macs=macs * nonzeros // weight.size if weight.size else 0,
-        weights=weight.size,
-        nonzeros=nonzeros,
     )

@@ -19,8 +19,18 @@ from pathlib import Path
 from openwork.errors import BuildError
 from openwork.files import write_whole
 
-# Contraction would fuse multiplications and additions that the interpreter rounds separately.
-C_FLAGS = ("-std=gnu11", "-O3", "-g0", "-fPIC", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden")
+# Contraction would fuse multiplications and additions that the interpreter rounds separately. Integer sums wrap:
+# the folded zero point may carry a partial sum out of range, and the rest of the sum carries it back.
+C_FLAGS = (
+    "-fwrapv",
+    "-std=gnu11",
+    "-O3",
+    "-g0",
+    "-fPIC",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fvisibility=hidden",
+)
 ZIG_TARGET = ("-target", "x86_64-linux-gnu.2.28")
 
 

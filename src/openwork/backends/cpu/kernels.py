@@ -4,6 +4,7 @@ Listed means declared, compiled for every instruction set, and tested: tests wal
 source is `csrc/cpu/<name>.c`; it is compiled once for each instruction set, as `<name>_<instruction set>`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -87,12 +88,15 @@ def kernels_header() -> str:
         "",
         "struct ow_kernels {",
         "  const char *isa;",
+        "  int (*runs_here)(void);",
         *(f"  ow_kernel *{kernel.name}; /* struct {kernel.step} */" for kernel in KERNELS),
         "};",
         "",
-        *(f"extern const struct ow_kernels ow_kernels_{isa.name};" for isa in INSTRUCTION_SETS),
+        "extern const struct ow_kernels *const ow_kernel_sets[]; /* best first; the last is NULL */",
         "",
         "const struct ow_kernels *ow_select_kernels(const char *wanted);",
+        "",
+        *(f"int ow_runs_{isa.name}(void);" for isa in INSTRUCTION_SETS),
         "",
         *(f"ow_kernel {kernel.name}_{isa.name};" for kernel in KERNELS for isa in INSTRUCTION_SETS),
         "",
@@ -101,19 +105,18 @@ def kernels_header() -> str:
     return "\n".join(lines) + "\n"
 
 
-def kernels_tables() -> str:
-    """kernels.c: one table for each instruction set."""
-    lines = [
-        "/* kernels.c: generated from the list in backends/cpu/kernels.py. */",
-        '#include "kernels.h"',
-        "",
-    ]
-    for isa in INSTRUCTION_SETS:
+def kernels_tables(names: Sequence[str]) -> str:
+    """kernels.c: one table for each named instruction set, and the list of them, best first."""
+    lines = ["/* kernels.c: generated from the list in backends/cpu/kernels.py. */", '#include "kernels.h"', ""]
+    for name in names:
         lines += [
-            f"const struct ow_kernels ow_kernels_{isa.name} = {{",
-            f'  .isa = "{isa.name}",',
-            *(f"  .{kernel.name} = {kernel.name}_{isa.name}," for kernel in KERNELS),
+            f"static const struct ow_kernels {name} = {{",
+            f'  .isa = "{name}",',
+            f"  .runs_here = ow_runs_{name},",
+            *(f"  .{kernel.name} = {kernel.name}_{name}," for kernel in KERNELS),
             "};",
             "",
         ]
+    sets = ", ".join(f"&{name}" for name in names)
+    lines += [f"const struct ow_kernels *const ow_kernel_sets[] = {{{sets}, NULL}};", ""]
     return "\n".join(lines)

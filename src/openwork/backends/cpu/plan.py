@@ -180,7 +180,7 @@ class Plan:
         kernel, stored = ("x32_copy", data) if data.itemsize == 4 else ("x8_copy", stored_bytes(data))
         place = Place(self.region(layout.nbytes), layout)
         param = self.param(stored)
-        self.call(kernel, copy_fields(param, place.address, (data.size,), (1,), (1,)), 1)
+        self.call(kernel, copy_fields(param, place.address, (1, data.size), (0, 1), (0, 1)), 1)
         self._places[name, Plain] = place
         return place
 
@@ -266,12 +266,12 @@ def copy_fields(
     source_strides: Sequence[int],
     target_strides: Sequence[int],
 ) -> dict[str, Value]:
-    """struct ow_copy over the given dimensions, behind one dimension of 1: the call has one work item."""
+    """struct ow_copy: elements from one set of strides to another. The first dimension is that of work items."""
     return {
         "input": source,
         "output": target,
-        "rank": len(shape) + 1,
-        "shape": [1, *shape],
-        "input_stride": [0, *source_strides],
-        "output_stride": [0, *target_strides],
+        "rank": len(shape),
+        "shape": list(shape),
+        "input_stride": list(source_strides),
+        "output_stride": list(target_strides),
     }

@@ -1,6 +1,5 @@
 /* f32_fully_connected_dense: one dot product an output. */
-#include "runtime.h"
-#include "vector.h"
+#include "fully_connected.h"
 
 static float dot(const float *x, const float *w, int32_t count) {
   f32x16 sum[4] = {f32_set(0), f32_set(0), f32_set(0), f32_set(0)};
@@ -13,17 +12,9 @@ static float dot(const float *x, const float *w, int32_t count) {
   return rest + f32_sum(f32_add(f32_add(sum[0], sum[1]), f32_add(sum[2], sum[3])));
 }
 
-void OW_KERNEL(f32_fully_connected_dense)(const void *argument, int32_t begin, int32_t end) {
-  const struct ow_fully_connected *step = argument;
-  const float *weights = step->weights.values, *bias = step->bias;
-  for (int32_t item = begin; item < end; item++) {
-    const float *x = (const float *)step->input + (int64_t)(item / step->blocks) * step->inputs;
-    float *y = (float *)step->output + (int64_t)(item / step->blocks) * step->outputs;
-    int32_t first = item % step->blocks * step->block, last = first + step->block;
-    for (int32_t o = first; o < last && o < step->outputs; o++) {
-      float sum = bias[o] + dot(x, weights + (int64_t)o * step->inputs, step->inputs);
-      sum = sum > step->low ? sum : step->low;
-      y[o] = sum < step->high ? sum : step->high;
-    }
-  }
+static float output_of(const struct ow_fully_connected *step, const float *x, int32_t o) {
+  const float *weights = (const float *)step->weights.values + (int64_t)o * step->inputs;
+  return ow_clampf(((const float *)step->bias)[o] + dot(x, weights, step->inputs), step->low, step->high);
 }
+
+OW_FULLY_CONNECTED_KERNEL(f32_fully_connected_dense, float)

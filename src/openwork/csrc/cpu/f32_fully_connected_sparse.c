@@ -1,22 +1,12 @@
 /* f32_fully_connected_sparse: sixteen nonzeros at a time; their inputs are gathered. */
-#include "runtime.h"
-#include "vector.h"
+#include "fully_connected.h"
 
-void OW_KERNEL(f32_fully_connected_sparse)(const void *argument, int32_t begin, int32_t end) {
-  const struct ow_fully_connected *step = argument;
-  const uint32_t *starts = step->weights.starts;
-  const float *values = step->weights.values, *bias = step->bias;
-  for (int32_t item = begin; item < end; item++) {
-    const float *x = (const float *)step->input + (int64_t)(item / step->blocks) * step->inputs;
-    float *y = (float *)step->output + (int64_t)(item / step->blocks) * step->outputs;
-    int32_t first = item % step->blocks * step->block, last = first + step->block;
-    for (int32_t o = first; o < last && o < step->outputs; o++) {
-      f32x16 products = f32_set(0);
-      for (uint32_t k = starts[o]; k < starts[o + 1]; k += 16)
-        products = f32_fma(f32_gather(x, step->weights.offsets + k), f32_load(values + k), products);
-      float sum = bias[o] + f32_sum(products);
-      sum = sum > step->low ? sum : step->low;
-      y[o] = sum < step->high ? sum : step->high;
-    }
-  }
+static float output_of(const struct ow_fully_connected *step, const float *x, int32_t o) {
+  const struct ow_rows *rows = &step->weights;
+  f32x16 products = f32_set(0);
+  for (uint32_t k = rows->starts[o]; k < rows->starts[o + 1]; k += 16)
+    products = f32_fma(f32_gather(x, rows->offsets + k), f32_load((const float *)rows->values + k), products);
+  return ow_clampf(((const float *)step->bias)[o] + f32_sum(products), step->low, step->high);
 }
+
+OW_FULLY_CONNECTED_KERNEL(f32_fully_connected_sparse, float)

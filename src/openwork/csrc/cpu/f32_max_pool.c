@@ -11,7 +11,7 @@ void OW_KERNEL(f32_max_pool)(const void *argument, int32_t begin, int32_t end) {
       memcpy(best, source + step->offsets[0] + 16 * vector, sizeof best);
       for (int32_t tap = 1; tap < step->taps; tap++) {
         const float *x = source + step->offsets[tap] + 16 * vector;
-        for (int i = 0; i < 16; i++) best[i] = x[i] > best[i] ? x[i] : best[i];
+        for (int i = 0; i < 16; i++) best[i] = best[i] >= x[i] || best[i] != best[i] ? best[i] : x[i]; /* NaN wins */
       }
       f32_store(target + 16 * vector, f32_select(step->output.inside[vector], f32_load(best), f32_set(0)));
     }

@@ -2,14 +2,8 @@
 #ifndef OPENWORK_REQUANTIZE_H
 #define OPENWORK_REQUANTIZE_H
 
-#include <math.h>
-
 #include "runtime.h"
-
-static inline float ow_clampf(float x, float low, float high) {
-  x = x > low ? x : low;
-  return x < high ? x : high;
-}
+#include "vector.h"
 
 /* clip(rint(x * scale) + zero_point, low, high) */
 static inline uint8_t ow_requantize(float x, float scale, const struct ow_requantize *to) {

@@ -169,7 +169,7 @@ struct ow_map {
 };
 
 /* output[index . output_stride] = input[index . input_stride] over `rank` dimensions, strides in elements.
- * Transpose, broadcasting (stride 0) and concatenation. Items: the first dimension. */
+ * Transpose, broadcasting (stride 0) and concatenation. Items: the first of two or more dimensions. */
 struct ow_copy {
   const char *input;
   char *output;

@@ -1,8 +1,9 @@
 /* threads.c: a small pool. One caller hands out work in chunks of items; workers and caller take them one by one.
  *
- * A single 64-bit ticket holds the job number, its number of chunks and the next free chunk. Whoever increments it
- * and got a chunk below the limit owns that chunk; a job is over when `done` reaches its chunks. A worker that
- * sleeps through a whole job does no harm and is not waited for. */
+ * A single 64-bit ticket holds a job's number of chunks and the next free one. Whoever increments it and got a chunk
+ * below the limit owns that chunk, and only an owner reads the job. The job is over when `done` reaches its chunks,
+ * so it does not change while anybody owns one. A worker that sleeps through a whole job does no harm and is not
+ * waited for. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -18,20 +19,19 @@ struct job {
 };
 
 struct ow_pool {
-  _Alignas(64) _Atomic uint64_t ticket; /* job number : 24, chunks : 20, next chunk : 20 */
+  _Alignas(64) _Atomic uint64_t ticket; /* chunks : 32, next chunk : 32 */
   _Alignas(64) _Atomic int32_t done;
   _Alignas(64) _Atomic int32_t sleepers;
   _Atomic int32_t stop;
-  struct job jobs[2]; /* job j in slot j % 2: the next job may be written while late workers look at the last */
+  struct job job;
   pthread_mutex_t mutex;
   pthread_cond_t wake;
   int32_t workers;
   pthread_t thread[MAX_WORKERS];
 };
 
-static uint32_t ticket_next(uint64_t ticket) { return ticket & 0xFFFFF; }
-static uint32_t ticket_chunks(uint64_t ticket) { return ticket >> 20 & 0xFFFFF; }
-static uint32_t ticket_job(uint64_t ticket) { return (uint32_t)(ticket >> 40); }
+static uint32_t ticket_next(uint64_t ticket) { return (uint32_t)ticket; }
+static uint32_t ticket_chunks(uint64_t ticket) { return (uint32_t)(ticket >> 32); }
 
 static int has_work(uint64_t ticket) { return ticket_next(ticket) < ticket_chunks(ticket); }
 
@@ -41,7 +41,7 @@ static int work(struct ow_pool *pool) {
   while (has_work(atomic_load_explicit(&pool->ticket, memory_order_acquire))) {
     uint64_t mine = atomic_fetch_add(&pool->ticket, 1);
     if (!has_work(mine)) break;
-    const struct job *job = &pool->jobs[ticket_job(mine) & 1];
+    const struct job *job = &pool->job;
     int32_t begin = (int32_t)ticket_next(mine) * job->chunk, end = begin + job->chunk;
     job->kernel(job->step, begin, end < job->items ? end : job->items);
     atomic_fetch_add_explicit(&pool->done, 1, memory_order_release);
@@ -111,10 +111,9 @@ void ow_pool_run(struct ow_pool *pool, ow_kernel *kernel, const void *step, int3
   int32_t wanted = CHUNKS_A_THREAD * (pool->workers + 1);
   int32_t chunk = items > wanted ? items / wanted : 1;
   int32_t chunks = (items + chunk - 1) / chunk;
-  uint32_t number = ticket_job(atomic_load_explicit(&pool->ticket, memory_order_relaxed)) + 1;
-  pool->jobs[number & 1] = (struct job){kernel, step, items, chunk};
+  pool->job = (struct job){kernel, step, items, chunk};
   atomic_store_explicit(&pool->done, 0, memory_order_relaxed);
-  atomic_store(&pool->ticket, (uint64_t)(number & 0xFFFFFF) << 40 | (uint64_t)chunks << 20);
+  atomic_store(&pool->ticket, (uint64_t)chunks << 32);
   if (atomic_load(&pool->sleepers)) wake_all(pool);
   work(pool);
   while (atomic_load_explicit(&pool->done, memory_order_acquire) < chunks) pause_briefly();

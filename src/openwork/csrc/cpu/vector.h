@@ -4,6 +4,9 @@
  * OW_ISA set to its name. One f32x16 is one register with AVX-512, two with AVX2, and sixteen floats in portable C,
  * which is also the meaning of each function.
  *
+ * NaN passes through float functions, as it does in the interpreter: x86's min and max return their second operand
+ * when one is NaN.
+ *
  * Fused multiply-add rounds once where the machine has it, twice in portable C: floats are compared with a
  * tolerance. Everything that integers pass through is exact everywhere. */
 #ifndef OPENWORK_VECTOR_H
@@ -17,6 +20,11 @@
 #define OW_JOIN(a, b) OW_JOIN_(a, b)
 #define OW_KERNEL(name) OW_JOIN(name, OW_ISA) /* f32_add -> f32_add_avx512 */
 #define OW_INLINE static inline __attribute__((always_inline))
+
+OW_INLINE float ow_clampf(float x, float low, float high) {
+  x = x < low ? low : x;
+  return x > high ? high : x;
+}
 
 #if defined(__AVX512F__)
 
@@ -36,7 +44,7 @@ OW_INLINE f32x16 f32_add(f32x16 a, f32x16 b) { return _mm512_add_ps(a, b); }
 OW_INLINE f32x16 f32_mul(f32x16 a, f32x16 b) { return _mm512_mul_ps(a, b); }
 OW_INLINE f32x16 f32_fma(f32x16 a, f32x16 b, f32x16 c) { return _mm512_fmadd_ps(a, b, c); }
 OW_INLINE f32x16 f32_clamp(f32x16 x, float low, float high) {
-  return _mm512_min_ps(_mm512_max_ps(x, _mm512_set1_ps(low)), _mm512_set1_ps(high));
+  return _mm512_min_ps(_mm512_set1_ps(high), _mm512_max_ps(_mm512_set1_ps(low), x));
 }
 OW_INLINE f32x16 f32_min(f32x16 x, float high) { return _mm512_min_ps(x, _mm512_set1_ps(high)); }
 OW_INLINE f32x16 f32_round(f32x16 x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
@@ -107,7 +115,7 @@ OW_INLINE f32x16 f32_fma(f32x16 a, f32x16 b, f32x16 c) {
   return OW_HALVES(f32x16, _mm256_fmadd_ps(a.half[h], b.half[h], c.half[h]));
 }
 OW_INLINE f32x16 f32_clamp(f32x16 x, float low, float high) {
-  return OW_HALVES(f32x16, _mm256_min_ps(_mm256_max_ps(x.half[h], _mm256_set1_ps(low)), _mm256_set1_ps(high)));
+  return OW_HALVES(f32x16, _mm256_min_ps(_mm256_set1_ps(high), _mm256_max_ps(_mm256_set1_ps(low), x.half[h])));
 }
 OW_INLINE f32x16 f32_min(f32x16 x, float high) {
   return OW_HALVES(f32x16, _mm256_min_ps(x.half[h], _mm256_set1_ps(high)));
@@ -224,11 +232,7 @@ OW_INLINE void f32_store(float *p, f32x16 x) { memcpy(p, x.lane, sizeof x.lane);
 OW_INLINE f32x16 f32_add(f32x16 a, f32x16 b) { OW_LANES(f32x16, a.lane[i] + b.lane[i]); }
 OW_INLINE f32x16 f32_mul(f32x16 a, f32x16 b) { OW_LANES(f32x16, a.lane[i] * b.lane[i]); }
 OW_INLINE f32x16 f32_fma(f32x16 a, f32x16 b, f32x16 c) { OW_LANES(f32x16, a.lane[i] * b.lane[i] + c.lane[i]); }
-OW_INLINE float ow_clamp(float x, float low, float high) {
-  x = x > low ? x : low;
-  return x < high ? x : high;
-}
-OW_INLINE f32x16 f32_clamp(f32x16 x, float low, float high) { OW_LANES(f32x16, ow_clamp(x.lane[i], low, high)); }
+OW_INLINE f32x16 f32_clamp(f32x16 x, float low, float high) { OW_LANES(f32x16, ow_clampf(x.lane[i], low, high)); }
 OW_INLINE f32x16 f32_min(f32x16 x, float high) { OW_LANES(f32x16, x.lane[i] < high ? x.lane[i] : high); }
 OW_INLINE f32x16 f32_round(f32x16 x) { OW_LANES(f32x16, rintf(x.lane[i])); }
 OW_INLINE f32x16 f32_select(mask16 mask, f32x16 a, f32x16 b) {

@@ -101,4 +101,4 @@ def _copy_or_flip(plan: Plan, kernel: str, source: Address, target: Address, sha
     if kernel == "x8_flip":
         map_elements(plan, kernel, [source], target, prod(shape))
     else:
-        plan.call(kernel, copy_fields(source, target, (prod(shape),), (1,), (1,)), 1)
+        plan.call(kernel, copy_fields(source, target, (1, prod(shape)), (0, 1), (0, 1)), 1)

@@ -9,6 +9,9 @@ from openwork.backends.cpu.plan import Address, Place, Plan, copy_fields
 from openwork.errors import BuildError
 from openwork.lowering import Concat, Reshape, Softmax, Transpose
 
+# Copies of more first elements than this are not worth sharing among threads one by one.
+MOST_ITEMS = 4096
+
 
 def softmax(plan: Plan, step: Softmax) -> None:
     shape = plan.program.buffers[step.input].shape
@@ -65,8 +68,8 @@ def _concat_planes(plan: Plan, step: Concat) -> None:
         lanes = layout.groups * layout.stride + layout.lead
         at = Address("arena", target.address.index, LANE * begin * to.stride)
         images = (layout.groups * layout.stride, to.groups * to.stride)
-        shape = (layout.images, lanes)
-        plan.call("x32_copy", copy_fields(source.address, at, shape, (images[0], 1), (images[1], 1)), 1)
+        fields = copy_fields(source.address, at, (layout.images, lanes), (images[0], 1), (images[1], 1))
+        plan.call("x32_copy", fields, layout.images)
         begin += layout.groups
 
 
@@ -96,17 +99,9 @@ def copy(
     kernel = "x8_copy" if np.dtype(dtype).itemsize == 1 else "x32_copy"
     if len(shape) > 7:
         raise BuildError(f"a tensor of {len(shape)} dimensions has no kernel; use at most 7")
-    fields = copy_fields(source, target, shape, source_strides, target_strides)
-    if len(shape) > 1 and 1 < shape[0] <= 4096:
-        fields |= {
-            "rank": len(shape),
-            "shape": list(shape),
-            "input_stride": list(source_strides),
-            "output_stride": list(target_strides),
-        }
-        plan.call(kernel, fields, shape[0])
-    else:
-        plan.call(kernel, fields, 1)
+    if len(shape) < 2 or shape[0] > MOST_ITEMS:
+        shape, source_strides, target_strides = (1, *shape), [0, *source_strides], [0, *target_strides]
+    plan.call(kernel, copy_fields(source, target, shape, source_strides, target_strides), shape[0])
 
 
 def permuted(plan: Plan, source: Place, order: list[int]) -> Address:
