@@ -72,7 +72,7 @@ def test_sparse_networks_have_the_zeros(demo: Demo) -> None:
 def test_there_is_an_accuracy_for_every_seed(demo: Demo) -> None:
     for variant in demo.result["variants"]:
         assert len(variant["accuracies"]) == SEEDS
-        assert all(0 <= accuracy <= 1 for accuracy in variant["accuracies"])
+        assert all(accuracy > 0.3 for accuracy in variant["accuracies"])  # guessing gives 0.1
 
 
 def test_integers_meet_the_faster_of_two_peers(demo: Demo) -> None:

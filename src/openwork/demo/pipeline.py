@@ -49,21 +49,11 @@ def _variant(network: Network, measured: Measured, accuracies: tuple[float, ...]
     return Variant(
         name=network.recipe.name,
         accuracies=accuracies,
-        layers=_layers(network),
+        layers=tuple(Layer(layer.name, layer.weights, layer.nonzeros) for layer in count(network.graph)),
         file_bytes=sum((network.artifact / file).stat().st_size for file in shipped),
         latency=measured.latency,
         peer=measured.peer,
         peer_name=measured.peer_name,
-    )
-
-
-def _layers(network: Network) -> tuple[Layer, ...]:
-    """Weights and zeros as compiled, under the names they have in torch."""
-    layers = [node for node in network.floats.graph if node.op_type in ("Conv", "Gemm")]
-    weights = [str(value.name) for node in layers for value in node.inputs[1:2] if value is not None]
-    return tuple(
-        Layer(weight.removesuffix(".weight"), layer.weights, layer.nonzeros)
-        for weight, layer in zip(weights, count(network.graph), strict=True)
     )
 
 
