@@ -1,13 +1,24 @@
 """Files and directories that are written whole or not at all."""
 
+import errno
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from openwork.errors import ArtifactError
+
+
+def read_regular(path: Path) -> bytes:
+    """The content of a file. A pipe or a device, which may have no end, is not read.
+
+    Raises: OSError: it cannot be read, or is no regular file.
+    """
+    if path.exists():
+        _check_regular(path)
+    return path.read_bytes()
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
@@ -22,6 +33,8 @@ def write_whole(path: Path, content: bytes | str) -> None:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            _check_regular(path)  # renaming over a device would take it away from the whole machine
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -71,21 +84,23 @@ def _refuse_foreign(path: Path, replaces: str | None) -> None:
 
 
 def _swap(temporary: Path, path: Path) -> None:
-    """Rename `temporary` to `path`, moving an older directory away first and bringing it back on failure."""
+    """Rename `temporary` to `path`, moving an older directory away first and bringing it back if that fails."""
     if not path.exists():
         temporary.rename(path)
         return
     older = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent)) / "old"
     try:
         path.rename(older)
-        try:
-            temporary.rename(path)
-        except OSError:
+        temporary.rename(path)
+    finally:  # an interruption between the two is a failure too
+        if older.exists() and not path.exists():
             older.rename(path)
-            raise
-    finally:
-        with suppress(OSError):
-            shutil.rmtree(older.parent)
+        shutil.rmtree(older.parent, ignore_errors=True)
+
+
+def _check_regular(path: Path) -> None:
+    if not path.is_file():
+        raise OSError(errno.EINVAL, "Is a directory" if path.is_dir() else "Not a regular file")
 
 
 def _cannot_write(path: Path, error: OSError) -> ArtifactError:

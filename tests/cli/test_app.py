@@ -2,9 +2,12 @@
 
 import importlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import click
 import pytest
@@ -95,7 +98,8 @@ def test_wrong_usage_is_one_line_and_2(arguments: list[str], capsys: pytest.Capt
             2,
             "openwork: torch is not installed, and this command needs it; pip install 'openwork[torch]'\n",
         ),
-        (FileNotFoundError(2, "No such file", "x"), 2, "openwork: [Errno 2] No such file: 'x'\n"),
+        (FileNotFoundError(2, "No such file", "x"), 2, "openwork: x: No such file; give another place\n"),
+        (MemoryError("9 TiB"), 2, "openwork: memory: 9 TiB; give smaller shapes or a smaller batch\n"),
     ],
 )
 def test_errors_are_one_line_with_their_exit_status(
@@ -134,8 +138,46 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     assert writer.wait() == 141
 
 
+@pytest.mark.parametrize(("place", "status"), [(">&-", 0), (">/dev/full", 2)])
+def test_without_a_stdout_nothing_is_a_bug(place: str, status: int) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" -m openwork.cli targets {place}', sys.executable], capture_output=True, text=True
+    )
+    assert done.returncode == status
+    assert done.stderr == ("openwork: stdout: No space left on device; give another place\n" if status else "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_command_by_an_exception_even_if_a_library_renames_it(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load() -> None:
+        try:
+            os.kill(os.getpid(), number)
+        except KeyboardInterrupt as interruption:
+            raise ImportError("initialization failed") from interruption
+
+    before = signal.getsignal(number)
+    monkeypatch.setattr("openwork.targets.target_names", load)
+    assert main(["targets"]) == 128 + number
+    assert capsys.readouterr().err == "openwork: interrupted\n"
+    assert signal.getsignal(number) is before
+
+
+def test_what_libraries_log_is_shown_for_debugging_only() -> None:
+    code = "import logging; from openwork.cli import main; main({}); logging.getLogger('library').warning('hm')"
+    assert python(code.format(["targets"])).stderr == ""
+    assert "hm" in python(code.format(["targets", "--debug"])).stderr
+
+
 def test_json_carries_its_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["targets", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["schema_version"] == 1
     assert [target["name"] for target in result["targets"]] == ["cpu"]
+
+
+def test_the_demo_refuses_its_place_before_it_trains(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert main(["demo", "--out", str(tmp_path / "file")]) == 2
+    assert capsys.readouterr().err == f"openwork: {tmp_path}/file: File exists; give another place\n"

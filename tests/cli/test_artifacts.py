@@ -58,7 +58,7 @@ def test_run_writes_what_the_model_computes(road: Path, tmp_path: Path, ask: Ask
 def test_run_gives_strange_names_a_plain_file(tmp_path: Path) -> None:
     from openwork.cli.commands.run import _file_name
 
-    names = ["scores", "a.b-c", "../up", "a/b", ".hidden", ""]
+    names = ["scores", "a.b-c", "../up", "a/b", ".hidden", "", "a" * 100, "output1"]
     assert [_file_name(index, name) for index, name in enumerate(names)] == [
         "scores.npy",
         "a.b-c.npy",
@@ -66,6 +66,8 @@ def test_run_gives_strange_names_a_plain_file(tmp_path: Path) -> None:
         "output3.npy",
         "output4.npy",
         "output5.npy",
+        "output6.npy",
+        "output7.npy",
     ]
 
 

@@ -75,7 +75,7 @@ def test_optimize_sets_shapes_and_keeps_what_is_computed(tmp_path: Path, ask: As
         assert session.get_inputs()[0].shape == [rows, 4]
 
 
-@pytest.mark.parametrize("text", ["x", "x=", "x=1,-1", "x=a", "=1,2"])
+@pytest.mark.parametrize("text", ["x", "x=", "x=1,-1", "x=a", "=1,2", "x=1" + "0" * 5000])
 def test_optimize_refuses_a_shape_that_is_none(
     text: str, road: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,6 +23,8 @@ def test_make_writes_a_network_with_the_zeros_asked_for(tmp_path: Path, ask: Ask
     [
         (["lenet"], "lenet: no such network"),
         (["resnet20", "--sparsity", "1.5"], "sparsity 1.5"),
+        (["resnet20", "--sparsity", "nan"], "sparsity nan"),
+        (["resnet20", "--seed", "-1"], "--seed"),
         (["resnet20", "--pattern", "stripes"], "pattern 'stripes'"),
     ],
 )

@@ -145,3 +145,10 @@ def test_other_weights_with_a_fresh_manifest_are_taken_and_change_the_answers(di
         y = session.run(["y"], tiny.inputs())[0]
     assert abs(y - tiny.expected(tiny.inputs())[0]).max() > 0.1
     assert not verify(directory).passed
+
+
+def test_a_device_in_place_of_the_manifest_is_not_read(directory: Path) -> None:
+    (directory / MANIFEST).unlink()
+    (directory / MANIFEST).symlink_to("/dev/zero")
+    with pytest.raises(ArtifactError, match=MANIFEST):
+        open_artifact(directory)

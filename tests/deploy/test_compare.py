@@ -1,9 +1,13 @@
+import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 import pytest
 
+from openwork.deploy.artifact import open_artifact, write_manifest
 from openwork.deploy.compare import compare
 from openwork.deploy.compile import compile_model
 from openwork.errors import ArtifactError, DataError, ModelError
@@ -133,3 +137,13 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ArtifactError):
         compare(tmp_path / "empty", folder / "right")
+
+
+@pytest.mark.parametrize("steps", [[{}], "x", None])
+def test_a_description_without_steps_is_refused(tmp_path: Path, folder: Path, steps: object) -> None:
+    shutil.copytree(folder / "right", tmp_path / "copy")
+    path = tmp_path / "copy" / "deploy.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "steps": steps}))
+    write_manifest(replace(open_artifact(folder / "right"), directory=tmp_path / "copy"))
+    with pytest.raises(ArtifactError, match=r"deploy\.json: does not describe steps"):
+        compare(tmp_path / "copy", tmp_path / "copy")

@@ -1,6 +1,8 @@
 import json
 import os
+import re
 import signal
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,12 +12,13 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from openwork.backends.cpu.params import pack_params
 from openwork.deploy import InferenceSession, open_artifact, verify
 from openwork.deploy import compile as compiling
 from openwork.deploy.artifact import write_manifest
 from openwork.deploy.compile import compile_model
 from openwork.deploy.tensors import read_tensor
-from openwork.errors import ArtifactError, BuildError, TargetError, UnsupportedError, VerificationError
+from openwork.errors import ArtifactError, BuildError, ModelError, TargetError, UnsupportedError, VerificationError
 from openwork.graph import evaluate
 from openwork.lowering import interpreter, lower
 from openwork.passes import canonicalise
@@ -267,3 +270,45 @@ def test_a_compilation_killed_half_way_leaves_no_artifact_and_can_be_repeated(tm
 def test_compiling_and_comparing_do_not_load_torch() -> None:
     program = "import sys, openwork.deploy.compile, openwork.deploy.compare; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_network_too_large_for_any_machine_is_refused_at_once(tmp_path: Path) -> None:
+    w = Writer()
+    model = canonical(w.model(w.op("Relu", w.input("x", (1, 4, 2**31 - 1, 2**31 - 1)), name="y")))
+    with pytest.raises(ModelError, match="'x'"):
+        compile_model(model, tmp_path / "deploy", target=CPU)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a b", "é", 'quo"te', "back\\slash", "new\nline", "%s;$(id)"])
+def test_the_directory_may_have_any_name(tmp_path: Path, floats: Path, name: str) -> None:
+    compile_model(canonical(residual_net()), tmp_path / name, target=CPU)
+    assert contents(tmp_path / name) == contents(floats)
+
+
+def test_lists_of_weights_that_do_not_agree_are_refused(tmp_path: Path) -> None:
+    artifact = compile_model(canonical(residual_net()), tmp_path / "deploy", target=CPU)
+    path = tmp_path / "deploy" / "deploy.params"
+    data = path.read_bytes()
+    (count, plan) = struct.unpack_from("<IQ", data, 12)
+    places = [struct.unpack_from("<QQ", data, 64 + 16 * index) for index in range(count)]
+    tensors = [np.frombuffer(data, np.uint8, size, offset).copy() for offset, size in places]
+    sizes = re.search(r"param_bytes\[\] = \{(.*)\}", (tmp_path / "deploy" / "deploy.c").read_text())
+    assert sizes is not None
+    first = sizes[1].split(", ").index("-1")
+    starts = tensors[first - 1].view(np.uint32)
+
+    def altered(index: int, tensor: np.ndarray) -> bytes:
+        return pack_params([*tensors[:index], tensor, *tensors[index + 1 :]], plan)
+
+    assert altered(0, tensors[0]) == data
+    for wrong in (
+        altered(first - 1, starts + np.uint32(1)),
+        altered(first - 1, np.where(np.arange(len(starts)) == 1, starts[-1] + 1, starts).astype(np.uint32)),
+        altered(first, tensors[first][:-4]),
+        altered(first + 1, tensors[first + 1][:-4]),
+    ):
+        path.write_bytes(wrong)
+        write_manifest(artifact)
+        with pytest.raises(ArtifactError, match="lists at tensor"):
+            InferenceSession(tmp_path / "deploy")

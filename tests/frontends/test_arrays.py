@@ -99,3 +99,10 @@ def test_raw_files_of_the_wrong_size(tmp_path, size):
 def test_files_of_no_known_kind(tmp_path):
     (tmp_path / "x.csv").write_text("1,2,3")
     refused("of no known kind", tmp_path / "x.csv")
+
+
+def test_a_shape_below_zero(tmp_path):
+    path = tmp_path / "x.npy"
+    np.save(path, rows(4))
+    path.write_bytes(path.read_bytes().replace(b"(4, 3)", b"(-1,3)"))
+    refused("cannot be read as arrays", path)

@@ -125,3 +125,8 @@ def test_inputs_with_different_numbers_of_samples(tmp_path):
 def test_wrong_lists(tmp_path, text, reason):
     (tmp_path / "list.txt").write_bytes(text.encode("latin-1"))
     refused(reason, tmp_path / "list.txt")
+
+
+@pytest.mark.parametrize("spec", ["", "x=", "x=/dev/zero", "/dev/zero", "a" * 5000])
+def test_what_is_no_file_and_no_folder(spec):
+    refused("no such file", spec)

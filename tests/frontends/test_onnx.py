@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -220,3 +222,18 @@ def test_old_operators_that_cannot_be_converted(path):
     )
     path.write_bytes(to_bytes(model))
     refused(path, "opset 3 cannot be converted to 13 .* export the model with opset 13 or newer")
+
+
+@pytest.mark.parametrize("place", ["NODE", "GRAPH", "DOC", "KEY"])
+def test_names_that_are_no_text(path, place):
+    proto = onnx.ModelProto.FromString(to_bytes(network()))
+    proto.graph.node[0].name, proto.graph.name, proto.graph.node[0].doc_string = "NODE", "GRAPH", "DOC"
+    proto.metadata_props.add(key="KEY", value="é")
+    path.write_bytes(proto.SerializeToString())
+    load_model(path)
+    path.write_bytes(proto.SerializeToString().replace(place.encode(), b"\xff" * len(place)))
+    refused(path, "not UTF-8")
+
+
+def test_a_device_is_not_read():
+    refused(Path("/dev/zero"), "cannot be read")

@@ -74,3 +74,9 @@ def test_the_seed_decides_everything_and_leaves_torch_alone() -> None:
 def test_impossible_sparsity() -> None:
     with pytest.raises(PatternError, match="outside"):
         make_model("resnet20", sparsity=1.5, pattern=Unstructured())
+
+
+@pytest.mark.parametrize("sparsity", [-0.1, float("nan")])
+def test_a_sparsity_that_is_none_leaves_no_dense_network(sparsity: float) -> None:
+    with pytest.raises(PatternError, match="sparsity"):
+        make_model("resnet20", sparsity=sparsity)

@@ -1,9 +1,13 @@
 """The group of commands, and the one place where errors become exit codes."""
 
+import logging
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 
 import click
@@ -27,7 +31,7 @@ COMMANDS = (
 )
 
 OK, CHECK_FAILED, ERROR = 0, 1, 2
-INTERRUPTED, PIPE_CLOSED = 130, 141  # 128 + the number of the signal, as shells report it
+SIGNALLED = 128  # plus the number of the signal, as shells report it
 
 
 class LazyGroup(click.Group):
@@ -69,31 +73,61 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: without the program's name; those of the process when None.
     Returns: the exit status: 0 fine, 1 a check failed, 2 wrong usage or an error, 130 interrupted,
-        141 when the reader of stdout has gone.
+        141 when the reader of stdout has gone, 143 terminated.
     """
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     debug = "--debug" in given
-    try:
-        _run([argument for argument in given if argument != "--debug"])
-    except click.exceptions.Exit as done:
-        return done.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        return _fail("interrupted", INTERRUPTED)
-    except BrokenPipeError:
-        # Nobody reads stdout any more: keep the interpreter from complaining when it flushes it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PIPE_CLOSED
-    except Exception as error:
-        if debug:
-            traceback.print_exception(error)
-        return _fail(_cause(error), CHECK_FAILED if isinstance(error, VerificationError) else ERROR)
+    _quieten_libraries(debug)
+    with _stoppable() as stopped_by:
+        try:
+            _run([argument for argument in given if argument != "--debug"])
+        except click.exceptions.Exit as done:
+            return done.exit_code
+        except BrokenPipeError:
+            # Nobody reads stdout any more: keep the interpreter from complaining when it flushes it at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return SIGNALLED + signal.SIGPIPE
+        except (Exception, KeyboardInterrupt) as error:
+            if debug:
+                traceback.print_exception(error)
+            # While a library is being imported it may turn the interruption into an error of its own.
+            if stopped_by or isinstance(error, KeyboardInterrupt | click.Abort):
+                return _fail("interrupted", SIGNALLED + (stopped_by or [signal.SIGINT])[0])
+            return _fail(_cause(error), CHECK_FAILED if isinstance(error, VerificationError) else ERROR)
     return OK
+
+
+def _quieten_libraries(debug: bool) -> None:
+    """What libraries log comes back as an error if it matters; onnxruntime would also report to its makers."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    if not debug:
+        logging.basicConfig(handlers=[logging.NullHandler()])
+
+
+@contextmanager
+def _stoppable() -> Iterator[list[int]]:
+    """SIGTERM ends the block as SIGINT does: by an exception, so that nothing is left behind. Yields what came."""
+    came: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # only that one may have handlers
+        yield came
+        return
+    older = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        for number, handler in older.items():
+            signal.signal(number, handler)
 
 
 def _run(arguments: list[str]) -> None:
     with openwork.make_context("openwork", arguments) as context:
         openwork.invoke(context)
-        sys.stdout.flush()
+        print(end="", flush=True)  # also where there is no stdout
 
 
 def _cause(error: Exception) -> str:
@@ -101,8 +135,12 @@ def _cause(error: Exception) -> str:
         return f"{error.format_message()} See '{error.ctx.command_path} --help'."
     if isinstance(error, click.ClickException):
         return error.format_message()
-    if isinstance(error, OpenworkError | OSError):
+    if isinstance(error, OpenworkError):
         return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename or 'stdout'}: {error.strerror or error}; give another place"
+    if isinstance(error, MemoryError):
+        return f"memory: {error or 'there is not enough'}; give smaller shapes or a smaller batch"
     if isinstance(error, ModuleNotFoundError) and error.name in ("torch", "sklearn"):
         return f"{error.name} is not installed, and this command needs it; pip install 'openwork[torch]'"
     return f"internal error, {type(error).__name__}: {error}; run again with --debug for the traceback"

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 PATH = click.Path(path_type=Path)
+SEED = click.IntRange(0, 2**63 - 1)
 
 # What --set-shape gives: each input's name and shape.
 Shapes = tuple[tuple[str, tuple[int, ...]], ...]
@@ -19,9 +20,9 @@ class _Shape(click.ParamType):
     name = "NAME=N,C,..."
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        match = re.fullmatch(r"(?P<name>.+)=(?P<sizes>[1-9]\d*(,[1-9]\d*)*)", value)
+        match = re.fullmatch(r"(?P<name>.+)=(?P<sizes>[1-9]\d{0,8}(,[1-9]\d{0,8})*)", value, re.DOTALL)
         if match is None:
-            self.fail(f"{value!r} is not a name and positive sizes, as in x=1,3,224,224", param, ctx)
+            self.fail(f"{value!r} is not a name and sizes from 1 to 999999999, as in x=1,3,224,224", param, ctx)
         return match["name"], tuple(int(size) for size in match["sizes"].split(","))
 
 
@@ -45,7 +46,7 @@ threads_option = click.option(
 
 batch_option = click.option(
     "--batch",
-    type=click.IntRange(1),
+    type=click.IntRange(1, 999_999_999),
     default=1,
     show_default=True,
     help="Size of a first dimension that the model leaves open.",

@@ -23,7 +23,7 @@ from openwork import __version__
 from openwork.deploy.difference import Difference
 from openwork.deploy.tensors import TensorFile
 from openwork.errors import ArtifactError
-from openwork.files import write_whole
+from openwork.files import read_regular, write_whole
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
@@ -138,7 +138,7 @@ def _artifact_of(directory: Path, manifest: Mapping[str, Any]) -> Artifact:
 def _read_manifest(path: Path) -> dict[str, Any]:
     """The manifest, after its versions and its seal were checked."""
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except OSError as error:
         raise ArtifactError(
             f"{path}: cannot be read ({error.strerror}); give a directory that `openwork compile` wrote"

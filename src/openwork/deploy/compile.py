@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,11 +18,13 @@ from openwork.deploy.difference import Difference, difference
 from openwork.deploy.library import Library
 from openwork.deploy.tensors import TensorFile, random_inputs, write_tensor
 from openwork.deploy.tolerance import arithmetic, tolerance
-from openwork.errors import BuildError, TargetError, VerificationError
+from openwork.errors import BuildError, ModelError, TargetError, VerificationError
 from openwork.files import whole_directory, write_whole
-from openwork.graph import evaluate
+from openwork.graph import evaluate, static_shape
 from openwork.lowering import Program, interpreter, lower
 from openwork.targets import Target
+
+LARGEST_TENSOR = 1 << 28  # elements
 
 Values = Mapping[str, NDArray[np.generic]]
 
@@ -44,11 +47,13 @@ def compile_model(
         layout: of rank-4 inputs and outputs.
         seed: of the test inputs.
     Returns: the artifact, as written.
-    Raises: UnsupportedError: the model has operators openwork does not take. TargetError: not a cpu.
+    Raises: UnsupportedError: the model has operators openwork does not take. ModelError: a tensor of it has more
+        than LARGEST_TENSOR elements. TargetError: not a cpu.
         BuildError: the compiler is missing or fails. ArtifactError: `directory` cannot be written or holds
         something else. VerificationError: the library differs from the reference. Nothing is written then.
     """
     _check(target, threads, layout)
+    _check_sizes(model)
     if layout == "nhwc":
         model = channels_last(model)
     program = lower(model)
@@ -75,6 +80,17 @@ def _check(target: Target, threads: int, layout: str) -> None:
         raise BuildError(f"threads: {threads} was given; choose 1 to 64")
     if layout not in ("nchw", "nhwc"):
         raise BuildError(f"layout: {layout!r} was given; choose nchw or nhwc")
+
+
+def _check_sizes(model: ir.Model) -> None:
+    """Refuse what no machine could run, before anything of that size is made."""
+    for value in (*model.graph.inputs, *(output for node in model.graph for output in node.outputs if output.name)):
+        shape = static_shape(value)
+        if prod(shape) > LARGEST_TENSOR:
+            raise ModelError(
+                f"tensor {value.name!r}: {list(shape)} are more than {LARGEST_TENSOR:,} elements;"
+                " compile the model for smaller shapes"
+            )
 
 
 def _tensor_files(program: Program, names: Sequence[str], file: str) -> tuple[TensorFile, ...]:
@@ -134,8 +150,14 @@ def _add_inference(folder: Path) -> None:
     for name in ("inference.cpp", "CMakeLists.txt"):
         shutil.copyfile(CSRC / "inference" / name, folder / name)
     compile_executable(
-        [folder / "inference.cpp"],
+        [CSRC / "inference" / "inference.cpp"],  # compilers stumble over odd names of `folder`
         folder / "inference",
-        # Without the prefix, __FILE__ is the same wherever the artifact was written.
-        flags=("-std=c++17", "-fno-exceptions", "-fno-rtti", f"-fmacro-prefix-map={folder.resolve()}/="),
+        # Without the prefix, __FILE__ is the same on every machine.
+        flags=(
+            "-std=c++17",
+            "-fno-exceptions",
+            "-fno-rtti",
+            f"-I{CSRC.resolve() / 'include'}",
+            f"-fmacro-prefix-map={CSRC.resolve() / 'inference'}/=",
+        ),
     )

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openwork.backends.cpu import StepRecord, read_result
+from openwork.deploy.artifact import Artifact
 from openwork.deploy.channels_last import NCHW_FROM_NHWC, NHWC_FROM_NCHW
 from openwork.deploy.session import InferenceSession
 from openwork.deploy.tensors import TensorFile, TensorLike
+from openwork.errors import ArtifactError
 from openwork.frontends import load_model
 from openwork.frontends.tensor_spec import input_specs
 from openwork.graph import Evaluator
@@ -59,6 +61,15 @@ class OnnxNetwork:
         return Evaluator(self._model, taps).run(inputs)
 
 
+def _records(artifact: Artifact) -> list[StepRecord]:
+    try:
+        return [StepRecord.from_json(step) for step in artifact.steps()]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(
+            f"{artifact.directory / 'deploy.json'}: does not describe steps ({error}); compile the model again"
+        ) from error
+
+
 class CompiledNetwork:
     """An artifact, run by its library."""
 
@@ -68,7 +79,7 @@ class CompiledNetwork:
         self._session = InferenceSession(directory)
         artifact = self._session.artifact
         self._channels_last = artifact.layout == "nhwc"
-        self._records = [StepRecord.from_json(step) for step in artifact.steps()]
+        self._records = _records(artifact)
         self.inputs: Sequence[TensorLike] = [self._as_in_onnx(tensor) for tensor in artifact.inputs]
         self.outputs: Sequence[str] = [tensor.name for tensor in artifact.outputs]
         tappable = [record.output for record in self._records if record.offset is not None]

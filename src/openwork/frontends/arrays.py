@@ -17,7 +17,7 @@ from openwork.frontends.tensor_spec import TensorSpec
 Array = NDArray[np.generic]
 
 # What numpy raises for files that are not, or not wholly, what their suffix says.
-_READ_ERRORS = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
+_READ_ERRORS = (OSError, ValueError, EOFError, KeyError, OverflowError, zipfile.BadZipFile, zlib.error)
 
 
 def read_rows(path: Path, tensor: TensorSpec) -> Iterator[Array]:

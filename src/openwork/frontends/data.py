@@ -86,8 +86,9 @@ class _Reader:
 
     def _split(self, spec: str, folder: Path) -> tuple[TensorSpec | None, Path]:
         named = next((tensor for tensor in self.inputs if spec.startswith(f"{tensor.name}=")), None)
-        path = folder / (spec if named is None else spec[len(named.name) + 1 :])
-        if path.exists():
+        file = spec if named is None else spec[len(named.name) + 1 :]
+        path = folder / file
+        if file and _is_readable(path):
             return named, path
         if named is None and "=" in spec:
             raise DataError(f"{spec}: no such file, and no input of that name; the inputs are {self._names()}")
@@ -118,6 +119,14 @@ class _Reader:
 
     def _names(self) -> str:
         return ", ".join(tensor.name for tensor in self.inputs)
+
+
+def _is_readable(path: Path) -> bool:
+    """Whether it is a file or folder: not missing, and no pipe or device, which may have no end."""
+    try:
+        return path.is_file() or path.is_dir()
+    except OSError:  # such as a name that is too long
+        return False
 
 
 def _lines(path: Path) -> list[list[str]]:

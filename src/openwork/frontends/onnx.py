@@ -1,13 +1,15 @@
 """ONNX files."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
 import onnx.version_converter
 import onnx_ir as ir
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]
 
 from openwork.errors import ModelError, one_line
+from openwork.files import read_regular
 from openwork.frontends.external_data import load_external_data
 from openwork.frontends.tensors import check_tensors
 
@@ -37,7 +39,7 @@ def load_model(path: Path) -> ir.Model:
 
 def _parse(path: Path) -> onnx.ModelProto:
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
     proto = onnx.ModelProto()
@@ -47,10 +49,20 @@ def _parse(path: Path) -> onnx.ModelProto:
         raise ModelError(f"{path}: truncated, or no ONNX file; export or copy the model again") from error
     if not proto.HasField("graph") or not proto.opset_import:
         raise ModelError(f"{path}: no ONNX model in this file; export or copy the model again")
+    if any(isinstance(text, bytes) for text in _texts(proto)):
+        raise ModelError(f"{path}: holds names that are not UTF-8; export or copy the model again")
     for opset in proto.opset_import:
         if opset.domain == "ai.onnx":  # the long name of the default domain
             opset.domain = ""
     return proto
+
+
+def _texts(message: Message) -> Iterator[str | bytes]:
+    """Every string of a message and those inside it; protobuf gives as bytes what is not UTF-8."""
+    for field, value in message.ListFields():
+        if field.type in (field.TYPE_STRING, field.TYPE_MESSAGE):
+            for each in value if field.is_repeated else (value,):
+                yield from _texts(each) if field.type == field.TYPE_MESSAGE else (each,)
 
 
 def _check(path: Path) -> None:

@@ -55,7 +55,7 @@ def make_model(name: str, *, sparsity: float = 0.0, pattern: Pattern = UNSTRUCTU
         model = network.build()
         _draw_weights(model)
         images = torch.randn(_CALIBRATION_IMAGES, *network.input_shape[1:])
-    if sparsity > 0:
+    if sparsity != 0:
         Sparsifier(model, choose_cuts(model, Cut(sparsity, pattern)), Schedule(begin=0, end=1)).step()
     model.eval()
     recalibrate_batch_norm(model, [images])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from openwork.cli.options import PATH, image_options, json_option
+from openwork.cli.options import PATH, SEED, image_options, json_option
 from openwork.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(0),
     help="Difference that passes, as a fraction of the output's range. Default: what the arithmetic allows.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the random inputs.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the random inputs.")
 @image_options
 @json_option
 def command(

@@ -25,6 +25,7 @@ def command(directory: Path, seeds: int, as_json: bool) -> None:
     Example:
       openwork demo --out out/demo --seeds 3
     """
+    directory.mkdir(parents=True, exist_ok=True)  # better to fail now than after the training
     with stages() as progress:
         from openwork.demo import run_demo
         from openwork.report import HEADINGS, cells

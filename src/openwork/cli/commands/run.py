@@ -69,7 +69,7 @@ def command(
 
 def _file_name(index: int, name: str) -> str:
     """The tensor's own name, unless it cannot be that of a file."""
-    return f"{name}.npy" if re.fullmatch(r"\w[\w.-]*", name) else f"output{index}.npy"
+    return f"{name}.npy" if re.fullmatch(r"(?!output\d)\w[\w.-]{0,59}", name) else f"output{index}.npy"
 
 
 def _write_array(path: Path, array: "NDArray[np.generic]") -> None:

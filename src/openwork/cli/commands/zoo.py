@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from openwork.cli.options import PATH
+from openwork.cli.options import PATH, SEED
 from openwork.cli.output import note, progress
 
 
-@click.group()
+@click.group(no_args_is_help=False)
 def command() -> None:
     """Networks to compile, measure and test with."""
 
@@ -18,7 +18,7 @@ def command() -> None:
 @click.option("-o", "--output", type=PATH, required=True, help="The ONNX file to write.")
 @click.option("--sparsity", type=float, default=0.0, show_default=True, help="Fraction of zeros, from 0 to below 1.")
 @click.option("--pattern", default="unstructured", show_default=True, help="unstructured, 1x4, 4x1 or 2:4.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the random weights.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the random weights.")
 def make(name: str, output: Path, sparsity: float, pattern: str, seed: int) -> None:
     """Write a network with random weights that behave like trained ones.
 

@@ -65,6 +65,16 @@ static char *read_file(const char *path, size_t *bytes, char *error, size_t size
   return data;
 }
 
+/* Whether the lists of struct ow_rows, which stand one behind another, are as long as their starts say. */
+static int lists_agree(const void **tensors, const struct place *places) {
+  const uint32_t *starts = tensors[0];
+  const uint64_t count = places[0].bytes / sizeof *starts, taps = starts[count - 1];
+  for (uint64_t i = 1; i < count; i++)
+    if (starts[i - 1] > starts[i]) return 0;
+  const uint64_t values = places[2].bytes; /* one or four rows, 4 bytes each */
+  return starts[0] == 0 && places[1].bytes == 4 * taps && (values == 4 * taps || values == 16 * taps);
+}
+
 /* Returns the tensors' addresses, or NULL when the file is not what this plan needs. */
 static const void **find_tensors(const char *path, const char *data, size_t bytes, char *error, size_t size) {
   const struct header *header = (const struct header *)data;
@@ -87,6 +97,14 @@ static const void **find_tensors(const char *path, const char *data, size_t byte
       return fail(error, size, "%s: tensor %u has the wrong size; compile the model again", path, i);
     }
     params[i] = data + place[i].offset;
+  }
+  for (uint32_t i = 0; i < header->count; i++) {
+    if (ow_plan.param_bytes[i] >= 0) continue;
+    if (!lists_agree(params + i - 1, place + i - 1)) { /* starts, whose size is fixed, offsets, values */
+      free(params);
+      return fail(error, size, "%s: lists at tensor %u do not agree; compile the model again", path, i);
+    }
+    i++;
   }
   return params;
 }

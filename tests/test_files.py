@@ -1,0 +1,64 @@
+"""Written whole or not at all."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from openwork.errors import ArtifactError
+from openwork.files import read_regular, whole_directory, write_whole
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def replace(path: Path, text: str) -> None:
+    with whole_directory(path, replaces="mark") as folder:
+        (folder / "mark").write_text(text)
+
+
+def test_a_file_is_replaced_and_nothing_stays_beside_it(tmp_path: Path) -> None:
+    for content in ("older", "newer"):
+        write_whole(tmp_path / "new" / "file", content)
+        assert (tmp_path / "new" / "file").read_text() == content
+    assert names(tmp_path / "new") == ["file"]
+
+
+def test_a_pipe_or_device_is_neither_read_nor_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(OSError, match="Not a regular file"):
+            read_regular(path)
+    with pytest.raises(ArtifactError, match="pipe: cannot be written"):
+        write_whole(tmp_path / "pipe", "content")
+    assert (tmp_path / "pipe").is_fifo()
+    assert names(tmp_path) == ["pipe"]
+
+
+def test_an_older_directory_is_replaced(tmp_path: Path) -> None:
+    for text in ("older", "newer"):
+        replace(tmp_path / "there", text)
+        assert (tmp_path / "there" / "mark").read_text() == text
+    assert names(tmp_path) == ["there"]
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt(), OSError(28, "disk full")])
+def test_an_older_directory_survives_whatever_happens_between_the_two_renames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: BaseException
+) -> None:
+    replace(tmp_path / "there", "older")
+    rename = Path.rename
+    calls = []
+
+    def faulty(self: Path, target: Path) -> Path:
+        calls.append(target)
+        if len(calls) == 2:
+            raise fault
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", faulty)
+    with pytest.raises((KeyboardInterrupt, ArtifactError)):
+        replace(tmp_path / "there", "newer")
+    assert (tmp_path / "there" / "mark").read_text() == "older"
+    assert names(tmp_path) == ["there"]
