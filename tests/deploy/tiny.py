@@ -10,11 +10,12 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from openwork.backends.cpu.compiler import compile_executable
+from openwork.backends.cpu.compiler import compile_executable, find_compiler
 from openwork.backends.cpu.kernels import CSRC
 from openwork.deploy.artifact import Artifact, canonical, write_manifest
 from openwork.deploy.difference import Difference
 from openwork.deploy.tensors import TensorFile, write_tensor
+from openwork.targets import load_target
 
 WEIGHTS = np.array([2, -1, 0.5], np.float32)
 INPUTS = (TensorFile("a", (2, 3), "float32", "input0.bin"), TensorFile("b", (2, 3), "uint8", "input1.bin"))
@@ -99,7 +100,7 @@ def library(source: str = SOURCE) -> bytes:
         path = Path(folder) / "deploy.c"
         path.write_text(source)
         flags = ("-shared", "-fPIC", "-ffp-contract=off", f"-I{CSRC / 'include'}")
-        compile_executable([path], path.with_suffix(".so"), flags=flags)
+        compile_executable(find_compiler(load_target("cpu").triple), [path], path.with_suffix(".so"), flags=flags)
         return path.with_suffix(".so").read_bytes()
 
 

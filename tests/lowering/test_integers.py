@@ -172,6 +172,17 @@ def test_an_activation_is_folded_into_the_bounds() -> None:
     assert (step.requantize.low, step.requantize.high) == (9, 129)
 
 
+def test_a_clip_up_to_the_largest_float_is_an_integer_relu() -> None:
+    """Some exporters write Relu so; dividing that bound by a scale overflows, and warnings are errors here."""
+    writer = Writer()
+    x = integer_input(writer, (1, 16, 32, 32))
+    bounds = writer.constant(np.float32(0)), writer.constant(np.finfo(np.float32).max)
+    y = writer.quantize(writer.op("Clip", x, *bounds), 0.01317)
+    program = assert_within_one_step(writer, y, ["Rescale"])
+    (step,) = program.steps
+    assert step.requantize.high == 255
+
+
 def lowered_layer(write: Layer) -> tuple[list[str], Any, Any]:
     """Integer input -> layer -> quantized output: kinds of its steps, model, and program."""
     writer = Writer()

@@ -47,6 +47,15 @@ def test_ceil_mode_sees_the_incomplete_last_window(operator: str, size: int, ker
             lower(model)
 
 
+def test_a_dilated_window_whose_taps_all_fall_on_padding_is_refused() -> None:
+    """It reaches over the only pixel: its taps lie at -3, -1, 1 and 3. onnxruntime computes -3.4e38, not -inf."""
+    writer = Writer()
+    x = writer.input("x", (1, 1, 1, 1))
+    window = {"kernel_shape": [1, 4], "pads": [0, 3, 0, 3], "dilations": [1, 2]}
+    with pytest.raises(UnsupportedError, match="in the padding alone"):
+        lower(writer.model(writer.op("MaxPool", x, name="y", **window)))
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from(["MaxPool", "AveragePool"]),

@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from openwork.backends.cpu import CSRC, build, compile_executable
+from openwork.backends.cpu import CSRC, build, compile_executable, find_compiler
 from openwork.deploy.artifact import MANIFEST, SCHEMA_VERSION, Artifact, canonical, write_manifest
 from openwork.deploy.channels_last import channels_last
 from openwork.deploy.difference import Difference, difference
@@ -68,7 +68,7 @@ def compile_model(
         proof = _prove(folder, threads, program, values, references)
         artifact = Artifact(folder, target.name, inputs, outputs, layout, threads, seed, proof)
         _describe(artifact, [step.to_json() for step in built.steps])
-        _add_inference(folder)
+        _add_inference(folder, target)
         write_manifest(artifact)
     return replace(artifact, directory=directory)
 
@@ -145,11 +145,12 @@ def _describe(artifact: Artifact, steps: list[dict[str, Any]]) -> None:
     write_whole(artifact.directory / "deploy.json", canonical(description))
 
 
-def _add_inference(folder: Path) -> None:
+def _add_inference(folder: Path, target: Target) -> None:
     """The test program, as source and compiled."""
     for name in ("inference.cpp", "CMakeLists.txt"):
         shutil.copyfile(CSRC / "inference" / name, folder / name)
     compile_executable(
+        find_compiler(target.triple),
         [CSRC / "inference" / "inference.cpp"],  # compilers stumble over odd names of `folder`
         folder / "inference",
         # Without the prefix, __FILE__ is the same on every machine.

@@ -55,7 +55,8 @@ class Coding:
         return max(self.high - self.zero_point, self.zero_point - self.low)
 
     def quantize(self, real: float) -> int:
-        whole = np.rint(np.float32(real) / np.float32(self.scale)) + np.float32(self.zero_point)
+        with np.errstate(over="ignore"):  # a bound of a Clip may be the largest float32 there is
+            whole = np.rint(np.float32(real) / np.float32(self.scale)) + np.float32(self.zero_point)
         return int(np.clip(whole, self.low, self.high))
 
     def within(self, bounds: Bounds) -> "Coding":

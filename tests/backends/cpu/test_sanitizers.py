@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from openwork.backends.cpu.build import build, kernel_sources
-from openwork.backends.cpu.compiler import Source, compile_objects
+from openwork.backends.cpu.compiler import Source, compile_objects, find_compiler
 from openwork.lowering import interpreter
 from openwork.targets import load_target
 from tests.backends.cpu.programs import conv_program, instruction_sets_here, random_activation
@@ -37,7 +37,7 @@ def objects():
     os.environ["OPENWORK_CC"] = gcc
     sources = kernel_sources(load_target("cpu"))
     main = Source(MAIN, (), sources[0].include)
-    yield compile_objects([sanitized(source) for source in (*sources, main)])
+    yield compile_objects(find_compiler(load_target("cpu").triple), [sanitized(source) for source in (*sources, main)])
     os.environ.pop("OPENWORK_CC") if before is None else os.environ.update(OPENWORK_CC=before)
 
 
@@ -65,7 +65,9 @@ def test_no_kernel_reads_or_writes_out_of_bounds_or_relies_on_what_is_undefined(
 def run_sanitized(program, rng, folder, objects):
     target = load_target("cpu")
     build(program, folder, target=target, threads=2)
-    (plan,) = compile_objects([Source(folder / "deploy.c", FLAGS, kernel_sources(target)[0].include)])
+    (plan,) = compile_objects(
+        find_compiler(target.triple), [Source(folder / "deploy.c", FLAGS, kernel_sources(target)[0].include)]
+    )
     executable = folder / "run"
     names = [str(path) for path in (*objects, plan)]
     subprocess.run([os.environ["OPENWORK_CC"], *FLAGS, *names, "-o", executable, "-lpthread", "-lm"], check=True)

@@ -6,12 +6,20 @@ from collections.abc import Mapping
 from ctypes import string_at
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from openwork.backends.cpu.compiler import Source, cache_directory, compile_objects, link_library
+from openwork.backends.cpu.compiler import (
+    Source,
+    cache_directory,
+    compile_object,
+    compile_objects,
+    find_compiler,
+    link_library,
+)
 from openwork.backends.cpu.emit import emit
 from openwork.backends.cpu.kernels import (
     CSRC,
@@ -72,7 +80,7 @@ def build(program: Program, directory: Path, *, target: Target, threads: int) ->
     Args:
         program: from `lowering.lower`.
         directory: exists.
-        target: whose instruction sets the library brings kernels for.
+        target: what to compile for, and whose instruction sets the library brings kernels for.
         threads: for which work is divided; the library runs with any number.
     Raises: BuildError: no compiler, a failing compiler, or a tensor that no kernel takes.
         TargetError: an instruction set without kernels.
@@ -84,8 +92,13 @@ def build(program: Program, directory: Path, *, target: Target, threads: int) ->
     write_whole(directory / "deploy.params", pack_params([tensor.data for tensor in plan.params], source.plan_id))
     shutil.copyfile(CSRC / "include" / "openwork.h", directory / "openwork.h")
     kernels = kernel_sources(target)
-    objects = compile_objects([*kernels, Source(directory / "deploy.c", (), kernels[0].include)])
-    link_library(objects, directory / "deploy.so")
+    compiler = find_compiler(target.triple)
+    objects = compile_objects(compiler, kernels)
+    with TemporaryDirectory(dir=cache_directory()) as folder:  # ziglang fails in folders with a backslash
+        plain = Path(folder) / "deploy.c"
+        plain.write_text(source.text)
+        compile_object(compiler, Source(plain, (), kernels[0].include), plain.with_suffix(".o"))
+        link_library(compiler, [*objects, plain.with_suffix(".o")], directory / "deploy.so")
     return CpuBuild(_records(plan, arena), arena.size)
 
 
@@ -155,7 +168,7 @@ def _records(plan: Plan, arena: Arena) -> tuple[StepRecord, ...]:
 
 
 def _record(plan: Plan, arena: Arena, index: int, step: Step) -> StepRecord:
-    place = plan.place(step.output)
+    place = plan.results[index]
     buffer = plan.program.buffers[step.output]
     in_arena = place.address.space == "arena"
     return StepRecord(

@@ -31,7 +31,6 @@ C_FLAGS = (
     "-fno-math-errno",
     "-fvisibility=hidden",
 )
-ZIG_TARGET = ("-target", "x86_64-linux-gnu.2.28")
 
 
 @dataclass(frozen=True)
@@ -51,9 +50,11 @@ class Compiler:
     identity: str
 
 
-def find_compiler() -> Compiler:
+def find_compiler(triple: str) -> Compiler:
     """OPENWORK_CC if it is set, else ziglang.
 
+    Args:
+        triple: what to compile for, as ziglang names it; OPENWORK_CC must compile for that by itself.
     Raises: BuildError: there is neither.
     """
     chosen = os.environ.get("OPENWORK_CC")
@@ -66,7 +67,8 @@ def find_compiler() -> Compiler:
         return Compiler((str(found),), f"{found}:{found.stat().st_size}:{found.stat().st_mtime_ns}")
     if find_spec("ziglang") is None:
         raise BuildError("no C compiler: the package ziglang is missing; run pip install ziglang, or set OPENWORK_CC")
-    return Compiler((sys.executable, "-m", "ziglang", "cc", *ZIG_TARGET), f"ziglang {metadata.version('ziglang')}")
+    command = (sys.executable, "-m", "ziglang", "cc", "-target", triple)
+    return Compiler(command, f"ziglang {metadata.version('ziglang')} {triple}")
 
 
 def cache_directory() -> Path:
@@ -89,39 +91,37 @@ def cache_directory() -> Path:
     return folder.resolve()
 
 
-def compile_objects(sources: Sequence[Source]) -> list[Path]:
+def compile_objects(compiler: Compiler, sources: Sequence[Source]) -> list[Path]:
     """Compile C files to objects, in parallel; what is in the cache already is not compiled again.
 
     Returns: one object in the cache for each source, in order.
-    Raises: BuildError: the compiler is missing or fails; its first error is in the message.
+    Raises: BuildError: the compiler fails; its first error is in the message.
     """
-    compiler = find_compiler()
     folder = cache_directory() / "objects"
     headers = {include: _headers(include) for include in {source.include for source in sources}}
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         return list(pool.map(lambda source: _compile(compiler, folder, source, headers[source.include]), sources))
 
 
-def link_library(objects: Sequence[Path], output: Path) -> None:
+def compile_object(compiler: Compiler, source: Source, output: Path) -> None:
+    """Compile one C file that is not worth caching. Raises: BuildError."""
+    include = [f"-I{path.resolve()}" for path in source.include]
+    arguments = ["-c", *C_FLAGS, *source.flags, *include, str(source.path.resolve()), "-o", output.name]
+    _run(compiler, arguments, output, source.path.name)
+
+
+def link_library(compiler: Compiler, objects: Sequence[Path], output: Path) -> None:
     """Link objects to a stripped shared library. Raises: BuildError."""
     names = [str(path) for path in objects]
-    _run(
-        find_compiler(),
-        ["-shared", "-s", "-Wl,-z,defs", *names, "-o", output.name, "-lpthread", "-lm"],
-        output,
-        output.name,
-    )
+    arguments = ["-shared", "-s", "-Wl,-z,defs", *names, "-o", output.name, "-lpthread", "-lm"]
+    _run(compiler, arguments, output, output.name)
 
 
-def compile_executable(sources: Sequence[Path], output: Path, *, flags: Sequence[str] = ()) -> None:
+def compile_executable(compiler: Compiler, sources: Sequence[Path], output: Path, *, flags: Sequence[str] = ()) -> None:
     """Compile C or C++ files (no C++ standard library) to a stripped executable. Raises: BuildError."""
     names = [str(path.resolve()) for path in sources]
-    _run(
-        find_compiler(),
-        ["-O2", "-s", *flags, *names, "-o", output.name, "-ldl", "-lpthread"],
-        output,
-        output.name,
-    )
+    arguments = ["-O2", "-s", *flags, *names, "-o", output.name, "-ldl", "-lpthread"]
+    _run(compiler, arguments, output, output.name)
 
 
 def _compile(compiler: Compiler, folder: Path, source: Source, headers: bytes) -> Path:
@@ -132,12 +132,10 @@ def _compile(compiler: Compiler, folder: Path, source: Source, headers: bytes) -
     target = folder / f"{key.hexdigest()}.o"
     if target.exists():
         return target
-    include = [f"-I{path.resolve()}" for path in source.include]
     folder.mkdir(parents=True, exist_ok=True)
     scratch = folder / f".{target.name}.{os.getpid()}.{id(source)}.o"
     try:
-        arguments = ["-c", *C_FLAGS, *source.flags, *include, str(source.path.resolve()), "-o", scratch.name]
-        _run(compiler, arguments, scratch, source.path.name)
+        compile_object(compiler, source, scratch)
         write_whole(target, scratch.read_bytes())
     finally:
         scratch.unlink(missing_ok=True)

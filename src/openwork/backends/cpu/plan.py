@@ -73,6 +73,7 @@ class Plan:
     """Calls, parameters and memory of one network; grows while steps are planned.
 
     A buffer may lie in memory plain, planar, or both: `plain` and `planar` convert on first use.
+    results: where the result of each step lies as soon as the step is done.
     """
 
     program: Program
@@ -81,6 +82,7 @@ class Plan:
     calls: list[Call] = field(default_factory=list)
     params: list[Tensor] = field(default_factory=list)
     regions: list[Region] = field(default_factory=list)
+    results: list[Place] = field(default_factory=list)
     step: int = 0
     _places: dict[tuple[str, type], Place] = field(default_factory=dict)
     _masks: dict[tuple[int, int, int], Param] = field(default_factory=dict)

@@ -27,7 +27,7 @@ DENSE_FULLY_CONNECTED = 0.4
 def conv(plan: Plan, step: Conv) -> None:
     weight = plan.program.constants[step.weight]
     weight = weight[:, :, None, :] if weight.ndim == 3 else weight
-    dtype = plan.program.buffers[step.input].dtype
+    dtype = plan.dtype(step.input)
     pad = stored_zero_point(step.input_zero_point, dtype)
     window = window_of(step, kernel_of(step, plan.program))
     source = plan.planar(step.input, pad)

@@ -38,6 +38,7 @@ def make_plan(program: Program, threads: int) -> Plan:
     for index, step in enumerate(program.steps):
         plan.step = index
         plan_step(plan, step)
+        plan.results.append(plan.place(step.output))
     plan.step = len(program.steps)
     write_outputs(plan)
     return plan

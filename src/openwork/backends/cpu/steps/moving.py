@@ -14,7 +14,7 @@ MOST_ITEMS = 4096
 
 
 def softmax(plan: Plan, step: Softmax) -> None:
-    shape = plan.program.buffers[step.input].shape
+    shape = plan.shape(step.input)
     rank, count = len(shape), shape[step.axis]
     order = [axis for axis in range(rank) if axis != step.axis] + [step.axis]
     source = permuted(plan, plan.plain(step.input), order)

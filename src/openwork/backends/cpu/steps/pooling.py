@@ -65,7 +65,7 @@ def _counts(step: AveragePool, window: Window, source: Planes, target: Planes) -
 
 
 def mean(plan: Plan, step: Mean) -> None:
-    shape = plan.program.buffers[step.input].shape
+    shape = plan.shape(step.input)
     kind = "f32" if step.requantize is None else "u8"
     zero = stored_zero_point(step.input_zero_point, plan.dtype(step.input)) if step.requantize else 0
     fields: dict[str, Value] = {"count": prod(shape[axis] for axis in step.axes)}
