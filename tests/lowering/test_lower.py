@@ -10,6 +10,7 @@ from openwork.errors import ModelError, UnsupportedError
 from openwork.graph import evaluate
 from openwork.lowering import interpreter, lower
 from openwork.passes import canonicalise
+from tests.graphs import graph
 from tests.models import Writer, conv_net, mobile_net, quantized, random_inputs, residual_net
 
 
@@ -29,6 +30,21 @@ def test_all_unsupported_nodes_are_listed_at_once() -> None:
         ("largest.node", "MaxPool", "storage_order is set"),
         ("pooled.node", "AveragePool", "it has 3 spatial dimensions; openwork takes 1 or 2"),
     ]
+
+
+def test_what_follows_an_unknown_operator_is_not_blamed_but_what_else_is_unsupported_is() -> None:
+    model = graph("(float[1,4] x) => (float[C] z) { n = my.Op(x) e = Erf(n) r = Relu(e) y = NonZero(x) z = Add(r, r) }")
+    canonicalise(model)
+    with pytest.raises(UnsupportedError) as caught:
+        lower(model)
+    assert [node.operator for node in caught.value.nodes] == ["my::Op", "Erf"]
+
+
+def test_a_shape_that_depends_on_data_is_refused() -> None:
+    model = graph("(float[1,4] x, int64[2] s) => (float[A,B] y) { y = Reshape(x, s) }")
+    canonicalise(model)
+    with pytest.raises(UnsupportedError, match="Reshape"):
+        lower(model)
 
 
 def test_indices_of_max_pool_are_refused() -> None:
@@ -53,7 +69,7 @@ def test_an_element_type_that_an_operator_does_not_take_is_refused() -> None:
 def test_operators_of_other_domains_are_refused() -> None:
     model = conv_net()
     model.graph.node(0).domain = "com.example"
-    with pytest.raises(UnsupportedError, match="does not have operators of com"):
+    with pytest.raises(UnsupportedError, match=r"com\.example::Conv .*openwork does not have this operator"):
         lower(model)
 
 

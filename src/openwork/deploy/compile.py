@@ -85,6 +85,8 @@ def _check(target: Target, threads: int, layout: str) -> None:
 def _check_sizes(model: ir.Model) -> None:
     """Refuse what no machine could run, before anything of that size is made."""
     for value in (*model.graph.inputs, *(output for node in model.graph for output in node.outputs if output.name)):
+        if value.shape is None or not value.shape.is_static():
+            continue  # `lower` tells why
         shape = static_shape(value)
         if prod(shape) > LARGEST_TENSOR:
             raise ModelError(

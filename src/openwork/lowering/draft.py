@@ -33,6 +33,7 @@ class Draft:
     opset: version of the standard ONNX operators.
     tensors: names of all tensors of the ONNX graph, which nothing else may be called.
     quantized: the integers behind those float constants that come out of a DequantizeLinear.
+    notes: see `Program`.
     """
 
     inputs: tuple[str, ...]
@@ -43,6 +44,7 @@ class Draft:
     constants: dict[str, NDArray[Any]] = field(default_factory=dict)
     quantized: dict[str, Quantized] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def constant_of(self, node: ir.Node, index: int, role: str) -> str:
         """Name of the constant at an input of a node.
@@ -88,6 +90,7 @@ class Draft:
             dict(self.buffers),
             {name: _frozen(array) for name, array in self.constants.items()},
             tuple(self.steps),
+            tuple(self.notes),
         )
 
     def _unused(self, hint: str) -> str:

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from math import prod
@@ -91,10 +90,14 @@ def use_integers(draft: Draft) -> None:
     replaced: dict[str, Sequence[Step]] = {}
     for quantize in (step for step in draft.steps if isinstance(step, Quantize)):
         site = _site(quantize, writers, reads, draft)
-        if site is not None:
-            with suppress(StaysFloat):
-                steps = _on_integers(site, draft)
-                replaced |= {quantize.output: (), quantize.input: (), site.step.output: steps}
+        if site is None:
+            continue
+        try:
+            steps = _on_integers(site, draft)
+        except StaysFloat as reason:
+            draft.notes.append(f"{type(site.step).__name__} {site.step.name!r} computes in float32: {reason}")
+        else:
+            replaced |= {quantize.output: (), quantize.input: (), site.step.output: steps}
     draft.steps = [new for step in draft.steps for new in replaced.get(step.output, (step,))]
 
 

@@ -53,7 +53,8 @@ def _translated(model: ir.Model) -> Draft:
         try:
             _translate(node, draft)
         except Unsupported as reason:
-            unsupported.append(UnsupportedNode(node.name or "", node.op_type, str(reason)))
+            if not (_known_operator(node) and any(map(_open, node.inputs))):  # else an earlier node is to blame
+                unsupported.append(UnsupportedNode(node.name or "", _operator(node), str(reason)))
     if unsupported:
         raise UnsupportedError(unsupported)
     for name in draft.outputs:
@@ -63,10 +64,8 @@ def _translated(model: ir.Model) -> Draft:
 
 
 def _translate(node: ir.Node, draft: Draft) -> None:
-    """Add the step of one node, or its constant result."""
-    if node.domain not in ("", "ai.onnx"):
-        raise Unsupported(f"openwork does not have operators of {node.domain}")
-    if node.op_type not in OPERATORS:
+    """Add the step of one node, or its constant result. Raises: Unsupported."""
+    if not _known_operator(node):
         raise Unsupported("openwork does not have this operator")
     for value in node.outputs[1:]:
         if value.uses() or value.is_graph_output():
@@ -81,6 +80,19 @@ def _translate(node: ir.Node, draft: Draft) -> None:
         draft.steps.append(step)
 
 
+def _known_operator(node: ir.Node) -> bool:
+    return node.domain in ("", "ai.onnx") and node.op_type in OPERATORS
+
+
+def _open(value: ir.Value | None) -> bool:
+    """Whether shape inference could not tell the shape of a value."""
+    return value is not None and (value.shape is None or not value.shape.is_static())
+
+
+def _operator(node: ir.Node) -> str:
+    return f"{node.domain}::{node.op_type}" if node.domain else node.op_type
+
+
 def _check(value: ir.Value, dtypes: Sequence[str]) -> None:
     try:
         buffer = _buffer(value)
@@ -92,7 +104,7 @@ def _check(value: ir.Value, dtypes: Sequence[str]) -> None:
 
 def _buffer(value: ir.Value) -> Buffer:
     if value.dtype is None:
-        raise ModelError(f"value {value.name!r}: its type is unknown; run shape inference on the model")
+        raise ModelError(f"value {value.name!r}: its type is unknown; canonicalise the model")
     return Buffer(static_shape(value), str(value.dtype.numpy()))
 
 

@@ -293,6 +293,7 @@ class Program:
     buffers: every activation, inputs and outputs included; each written by one step, except inputs.
     constants: weights and biases, C-contiguous, read-only.
     steps: in an order in which every buffer is written before it is read.
+    notes: one line for each quantized layer that computes in float nevertheless, and why.
     """
 
     inputs: tuple[str, ...]
@@ -300,6 +301,7 @@ class Program:
     buffers: Mapping[str, Buffer]
     constants: Mapping[str, NDArray[np.generic]]
     steps: tuple[Step, ...]
+    notes: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Assert the invariants above; a violation is a bug in lowering, never in the user's model."""

@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from openwork.errors import ModelError, UnsupportedError, UnsupportedNode, one_line
+from openwork.errors import ModelError, one_line
 from openwork.graph import constant
 
 # Constants up to this many elements are shown to shape inference: shapes, axes, pads, splits, not weights.
@@ -18,20 +18,14 @@ def infer_shapes(model: ir.Model) -> bool:
         after:  y float32[1, 4, 6, 6]
 
     Requires: static inputs, constants folded, nodes in topological order.
-    Ensures: every value has a static shape and a dtype.
-    Raises:
-        ModelError: a node contradicts its inputs.
-        UnsupportedError: shapes that depend on data, or operators that ONNX does not define; lists the nodes
-            where shapes get lost.
+    Ensures: every value has a static shape and a dtype, but for what follows from shapes that depend on data or
+        from operators that ONNX does not define. `lower` lists those nodes, with all else it does not take.
+    Raises: ModelError: a node contradicts its inputs.
     """
     changed = _describe_initializers(model)
-    lost: list[UnsupportedNode] = []
     for node in model.graph:
         if all(_known(value) for value in node.inputs if value is not None):
             changed |= _infer(node, model)
-            lost += [_lost(node, output) for output in node.outputs if output.name and not _known(output)]
-    if lost:
-        raise UnsupportedError(lost)
     return changed
 
 
@@ -47,11 +41,6 @@ def _describe_initializers(model: ir.Model) -> bool:
 
 def _known(value: ir.Value) -> bool:
     return value.dtype is not None and value.shape is not None and value.shape.is_static()
-
-
-def _lost(node: ir.Node, output: ir.Value) -> UnsupportedNode:
-    operator = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
-    return UnsupportedNode(node.name or "", operator, f"the shape of its output {output.name!r} cannot be inferred")
 
 
 def _infer(node: ir.Node, model: ir.Model) -> bool:
