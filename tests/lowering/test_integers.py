@@ -1,5 +1,6 @@
 """Which steps run on integers, and that they compute what onnxruntime computes from the same graph."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -217,6 +218,15 @@ def test_weights_that_are_not_symmetric_int8_make_an_island_of_floats() -> None:
     assert island_kinds(conv_with_weight(weight.astype(np.int8), 0)) == ["Conv"]
     assert island_kinds(conv_with_weight(weight.astype(np.int8), 3)) == FLOAT
     assert island_kinds(conv_with_weight(weight.astype(np.uint8), 0)) == FLOAT
+
+
+def test_why_a_quantized_layer_computes_in_float_is_noted() -> None:
+    weight = np.ones((4, 16, 1, 1), np.uint8)
+    _, _, program = lowered_layer(conv_with_weight(weight, 0))
+    (note,) = program.notes
+    assert re.fullmatch(r"Conv '.*' computes in float32: its weight is not symmetric int8", note)
+    _, _, program = lowered_layer(conv_with_weight(weight.astype(np.int8), 0))
+    assert program.notes == ()
 
 
 def test_float_weights_make_an_island_of_floats() -> None:

@@ -25,6 +25,7 @@ def infer_shapes(model: ir.Model) -> bool:
     changed = _describe_initializers(model)
     for node in model.graph:
         if all(_known(value) for value in node.inputs if value is not None):
+            _check_channels(node)
             changed |= _infer(node, model)
     return changed
 
@@ -59,6 +60,27 @@ def _infer(node: ir.Node, model: ir.Model) -> bool:
     return changed
 
 
+def _check_channels(node: ir.Node) -> None:
+    """What ONNX's rules let pass: channels that do not fit the weight, or scales that do not fit their axis."""
+    shapes = [None if value is None or value.shape is None else value.shape.numpy() for value in node.inputs]
+    if node.op_type == "Conv" and len(shapes) > 1 and shapes[0] and shapes[1] and len(shapes[0]) > 1 < len(shapes[1]):
+        given, taken = shapes[0][1], shapes[1][1] * node.attributes.get_int("group", 1)
+        if given != taken:
+            raise _does_not_fit(node, f"its weight takes {taken} channels, its input has {given}")
+    if node.op_type in ("QuantizeLinear", "DequantizeLinear") and len(shapes) > 1:
+        x, scale = shapes[0] or (), shapes[1] or ()
+        axis = node.attributes.get_int("axis", 1)
+        if len(scale) == 1 and scale[0] != 1 and not (-len(x) <= axis < len(x) and x[axis] == scale[0]):
+            raise _does_not_fit(node, f"it has {scale[0]} scales along axis {axis} of {list(x)}")
+
+
+def _does_not_fit(node: ir.Node, reason: str) -> ModelError:
+    return ModelError(
+        f"node {node.name!r} ({node.op_type}): it does not fit its inputs ({reason}); "
+        "check the model, and the shapes given with --set-shape"
+    )
+
+
 def _output_types(node: ir.Node, model: ir.Model) -> dict[str, onnx.TypeProto]:
     versions = model.graph.opset_imports
     version = versions.get(node.domain)
@@ -75,10 +97,7 @@ def _output_types(node: ir.Node, model: ir.Model) -> dict[str, onnx.TypeProto]:
             opset_imports=[onnx.helper.make_opsetid(domain, version) for domain, version in versions.items()],
         )
     except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, ValueError) as error:
-        raise ModelError(
-            f"node {node.name!r} ({node.op_type}): it does not fit its inputs ({one_line(error)}); "
-            "check the model, and the shapes given with --set-shape"
-        ) from error
+        raise _does_not_fit(node, one_line(error)) from error
 
 
 def _type(value: ir.Value) -> onnx.TypeProto:
