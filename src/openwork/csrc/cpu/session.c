@@ -87,6 +87,8 @@ static const void **find_tensors(const char *path, const char *data, size_t byte
     return fail(error, size, "%s: truncated or changed; copy it again or compile the model again", path);
   if (header->plan != ow_plan.id || header->count != (uint32_t)ow_plan.params)
     return fail(error, size, "%s: belongs to another deploy.so; keep the files of one directory together", path);
+  if ((bytes - sizeof *header) / sizeof(struct place) < header->count)
+    return fail(error, size, "%s: has no room for its %u tensors; compile the model again", path, header->count);
   const struct place *place = (const struct place *)(header + 1);
   const void **params = malloc(sizeof *params * (header->count + 1));
   if (!params) return fail(error, size, "%s: out of memory", path);
@@ -131,10 +133,10 @@ openwork_session *openwork_open(const char *path, int32_t threads, char *error, 
   size_t bytes;
   char *weights = read_file(path, &bytes, error, size);
   if (!weights) return NULL;
-  openwork_session *session = calloc(1, sizeof *session);
   const void **params = find_tensors(path, weights, bytes, error, size);
-  if (!session || !params) {
-    free(session);
+  openwork_session *session = params ? calloc(1, sizeof *session) : NULL;
+  if (!session) {
+    if (params) fail(error, size, "out of memory");
     free(params);
     free(weights);
     return NULL;
