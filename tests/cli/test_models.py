@@ -44,22 +44,6 @@ def test_inspect_sees_the_same_zeros_in_integers(road: Path, ask: Ask) -> None:
         assert one["nonzeros"] * 0.95 <= other["nonzeros"] <= one["nonzeros"]
 
 
-@pytest.mark.parametrize("transposed", [0, 1])
-def test_inspect_finds_blocks_along_the_inputs_however_the_weight_lies(
-    transposed: int, tmp_path: Path, ask: Ask
-) -> None:
-    weight = np.kron(np.eye(4), np.ones((1, 4))).astype(np.float32)  # [out 4, in 16], 1x4 blocks
-    shape = "4,16" if transposed else "16,4"
-    model = onnx.parser.parse_model(
-        '<ir_version: 10, opset_import: ["" : 20]> network '
-        f"(float[1,16] x) => (float[1,4] y) <float[{shape}] w> {{ y = Gemm<transB={transposed}>(x, w) }}"
-    )
-    del model.graph.value_info[:]
-    model.graph.initializer.append(onnx.numpy_helper.from_array(weight if transposed else weight.T.copy(), "w"))
-    onnx.save(model, tmp_path / "m.onnx")
-    assert [layer["pattern"] for layer in ask("inspect", tmp_path / "m.onnx")["layers"]] == ["1x4"]
-
-
 def test_optimize_sets_shapes_and_keeps_what_is_computed(tmp_path: Path, ask: Ask) -> None:
     model = onnx.parser.parse_model(
         '<ir_version: 10, opset_import: ["" : 20]> network (float[n,4] x) => (float[n,4] y) '
@@ -148,3 +132,15 @@ def test_compare_fails_what_differs_and_tells_where(
 def test_compare_passes_what_lies_within(road: Path, ask: Ask) -> None:
     assert ask("compare", road / "float.onnx", road / "int8", "--within", "0.5")["passed"]
     assert not ask("compare", road / "float.onnx", road / "int8", "--within", "1e-6", status=1)["passed"]
+
+
+def test_compare_sets_shapes_that_are_left_open(tmp_path: Path, ask: Ask, capsys: pytest.CaptureFixture[str]) -> None:
+    model = onnx.parser.parse_model(
+        '<ir_version: 10, opset_import: ["" : 20]> network (float[n,m] x) => (float[n,m] y) { y = Relu(x) }'
+    )
+    onnx.save(model, tmp_path / "m.onnx")
+    np.save(tmp_path / "x.npy", np.ones((2, 4), np.float32))
+    pair = ["compare", str(tmp_path / "m.onnx"), str(tmp_path / "m.onnx")]
+    assert main(pair) == 2
+    assert "--set-shape" in capsys.readouterr().err
+    assert ask(*pair, "--set-shape", "x=2,4", "--input", tmp_path / "x.npy")["passed"]

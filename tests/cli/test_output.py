@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from openwork.cli.output import note, print_json, print_line, print_table, progress, stages
+from openwork.cli.output import note, print_json, print_line, print_table, stages, told
 
 
 def test_a_table_prints_names_as_they_are_and_figures_to_the_right(capsys: pytest.CaptureFixture[str]) -> None:
@@ -31,13 +31,10 @@ def test_json_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
         print_json({"x": float("nan")})
 
 
-def test_progress_is_silent_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress("working") as advance:
-        advance(1, 2)
+def test_without_a_terminal_progress_is_a_line_for_each_stage(capsys: pytest.CaptureFixture[str]) -> None:
     with stages() as tell:
-        for done in range(3):
-            tell("first", done, 3)
-        tell("second", 0, 1)
+        assert list(told(tell, "first", "abc", 3)) == ["a", "b", "c"]
+        tell("second")
     out, err = capsys.readouterr()
     assert out == ""
     assert err == "first\nsecond\n"

@@ -7,9 +7,11 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from openwork.deploy import compare as comparing
 from openwork.deploy.artifact import open_artifact, write_manifest
-from openwork.deploy.compare import compare
+from openwork.deploy.compare import Comparison, output_distances
 from openwork.deploy.compile import compile_model
+from openwork.deploy.networks import Values, open_networks
 from openwork.errors import ArtifactError, DataError, ModelError
 from openwork.passes import canonicalise
 from openwork.targets import load_target
@@ -37,6 +39,11 @@ def write_artifact(path: Path, model: ir.Model, **options: str) -> Path:
     canonicalise(model)
     compile_model(model, path, target=CPU, **options)
     return path
+
+
+def compare(a: Path, b: Path, inputs: Values | None = None, *, within: float | None = None) -> Comparison:
+    with open_networks(a, b) as (one, other):
+        return comparing.compare(one, other, inputs, within=within)
 
 
 @pytest.fixture(scope="module")
@@ -147,3 +154,25 @@ def test_a_description_without_steps_is_refused(tmp_path: Path, folder: Path, st
     write_manifest(replace(open_artifact(folder / "right"), directory=tmp_path / "copy"))
     with pytest.raises(ArtifactError, match=r"deploy\.json: does not describe steps"):
         compare(tmp_path / "copy", tmp_path / "copy")
+
+
+def test_shapes_and_batch_fix_what_the_file_leaves_open(tmp_path: Path) -> None:
+    model = write_onnx(tmp_path / "any.onnx", chain(batch="n"))
+    for options in ({"shapes": {"x": (3, 3, 8, 8)}}, {"batch": 3}):
+        with open_networks(model, model, **options) as (one, other):
+            assert one is other
+            assert one.inputs[0].shape == (3, 3, 8, 8)
+
+
+def test_networks_are_closed_in_the_end(folder: Path) -> None:
+    with open_networks(folder / "right", folder / "right.onnx") as (one, _):
+        values = {"x": np.zeros((1, 3, 8, 8), np.float32)}
+        one.run(values)
+    with pytest.raises(ArtifactError, match="closed"):
+        one.run(values)
+
+
+def test_output_distances_are_zero_for_the_same_and_not_for_another() -> None:
+    inputs = random_inputs(chain(), seed=1)
+    assert output_distances(chain(), chain(), inputs) == {"y": 0.0}
+    assert 0 < output_distances(chain(wrong="second"), chain(), inputs)["y"] < 1

@@ -1,3 +1,4 @@
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -42,3 +43,43 @@ def test_a_library_is_loaded_from_a_relative_directory(tmp_path: Path, monkeypat
     tiny.write_artifact(tmp_path / "deploy")
     monkeypatch.chdir(tmp_path)
     assert Library(Path("deploy"), 1).isa == "portable"
+
+
+def _mapped(text: str) -> bool:
+    return text in Path("/proc/self/maps").read_text()
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux tells what is mapped")
+def test_a_closed_library_is_unloaded_unless_another_has_the_same_file(tmp_path: Path) -> None:
+    directory = tiny.write_artifact(tmp_path / "deploy").directory
+    inode = f" {(directory / 'deploy.so').stat().st_ino} "
+    one, other = Library(directory, 1), Library(directory, 1)
+    one.close()
+    assert _mapped(inode)
+    values = tiny.inputs()
+    np.testing.assert_array_equal(other.run(list(values.values()))[0], tiny.expected(values)[0])
+    other.close()
+    other.close()
+    assert not _mapped(inode)
+    with pytest.raises(ArtifactError, match="closed; open a new one"):
+        other.run(list(values.values()))
+
+
+def test_closing_waits_for_the_run_in_progress(tmp_path: Path) -> None:
+    library = Library(tiny.write_artifact(tmp_path / "deploy").directory, 1)
+    running, closed = threading.Event(), threading.Event()
+
+    def tap(_step: int, _arena: int) -> None:
+        running.set()
+        assert not closed.wait(0.1)
+
+    def close() -> None:
+        running.wait()
+        library.close()
+        closed.set()
+
+    closer = threading.Thread(target=close)
+    closer.start()
+    library.run(list(tiny.inputs().values()), tap)
+    closer.join()
+    assert library.is_closed

@@ -3,7 +3,7 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +179,45 @@ def test_threads_may_share_a_session(session: InferenceSession) -> None:
     for worker in workers:
         worker.join()
     assert not faults
+
+
+def _close_and_run(session: InferenceSession) -> None:
+    session.close()
+    with pytest.raises(ArtifactError, match="closed"):
+        session.run(None, tiny.inputs())
+
+
+@pytest.mark.parametrize("work", [test_threads_may_share_a_session, _close_and_run])
+def test_a_session_that_was_running_works_in_a_fork(work: Callable[..., None], directory: Path) -> None:
+    with InferenceSession(directory) as session:
+        context = multiprocessing.get_context("fork")
+        children: list[Any] = []
+
+        def fork(_step: int, _arena: int) -> None:  # while the session is locked
+            child = context.Process(target=work, args=(session,))
+            child.start()
+            children.append(child)
+
+        session.run(None, tiny.inputs(), tap=fork)
+        children[0].join(timeout=60)
+        assert children[0].exitcode == 0
+
+
+def test_sessions_left_open_do_not_hurt_at_exit(compiled: Path) -> None:
+    program = (
+        "import threading\n"
+        "import numpy as np\n"
+        "from openwork import InferenceSession\n"
+        f"session, other = (InferenceSession({str(compiled)!r}) for _ in range(2))\n"
+        "x = {'x': np.zeros((1, 8, 12, 12), np.float32)}\n"
+        "def work():\n"
+        "    while True:\n"
+        "        session.run(None, x)\n"
+        "threading.Thread(target=work, daemon=True).start()\n"
+        "other.run(None, x)\n"
+    )
+    for _ in range(3):
+        subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_a_closed_session_says_so(directory: Path) -> None:

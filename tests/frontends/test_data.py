@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openwork.errors import DataError
-from openwork.frontends import ImagePreprocess, TensorSpec, read_batches, read_one
+from openwork.frontends import ImagePreprocess, TensorSpec, count_batches, read_batches, read_one
 from tests.frontends.reading import TWO, X, picture, read, refused, rows, write
 
 
@@ -90,6 +90,19 @@ def test_a_list_of_images_fills_a_batch(tmp_path):
 
 def test_read_one_is_the_first_batch(tmp_path):
     np.testing.assert_array_equal(read_one([write(tmp_path / "x.npy", rows(6))], [X])["x"], rows(2))
+
+
+def test_batches_are_counted_as_they_are_read(tmp_path):
+    for count, file in enumerate(("x.npy", "x.npz", "x.bin"), start=2):
+        write(tmp_path / file, rows(count))
+    (tmp_path / "list.txt").write_text("x.npy\nx.npz\nx.bin\n")
+    for file in ("x.npy", "x.npz", "x.bin", "list.txt"):
+        assert count_batches([str(tmp_path / file)], [X]) == len(read(str(tmp_path / file)))
+    for index in range(3):
+        picture(tmp_path / "photos" / f"{index}.png", (index, 0, 0))
+    assert count_batches([str(tmp_path / "photos")], [TensorSpec("x", (1, 3, 4, 6), "float32")]) == 3
+    a, b = write(tmp_path / "a.npy", np.ones((3, 2), np.float32)), write(tmp_path / "b.npy", np.arange(2))
+    assert count_batches([f"a={a}", f"b={b}"], TWO) == 2
 
 
 def test_missing_files_and_unknown_names_are_found_at_once(tmp_path):

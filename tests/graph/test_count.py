@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openwork.graph import count, evaluate, weight_of
+from openwork.graph import count, evaluate, metadata, total, weight_of
 from openwork.passes import canonicalise
+from openwork.sparsity import Block
 from tests.graphs import graph
 
 
@@ -98,3 +99,29 @@ def test_zeros_of_a_quantized_weight_are_those_of_the_real_one(inputs, axis, zer
     real = evaluate(model, {"x": np.ones((1, 2), "f")}, taps=["d"])["d"]
     np.testing.assert_array_equal(weight_of(model.graph[1]) == 0, real == 0)
     assert layer.nonzeros == np.count_nonzero(real)
+
+
+@pytest.mark.parametrize("transposed", [0, 1])
+def test_blocks_are_found_along_the_inputs_however_the_weight_lies(transposed):
+    weight = np.kron(np.eye(4), np.ones((1, 4))).astype("f")  # [out 4, in 16], 1x4 blocks
+    model = graph(
+        f"(float[1,16] x) => (float[1,4] y) {{ y = Gemm<transB={transposed}>(x, w) }}",
+        w=weight if transposed else weight.T.copy(),
+    )
+    (layer,) = count(model)
+    assert layer.pattern == Block((1, 4, 1, 1))
+
+
+def test_the_total_is_the_sum_and_goes_into_the_metadata():
+    model = graph("(float[2,4] x) => (float[2,4] y) { h = MatMul(x, w) y = MatMul(h, w) }", w=np.eye(4, dtype="f"))
+    canonicalise(model)
+    sums = total(count(model))
+    assert (sums.macs, sums.effective_macs, sums.weights, sums.nonzeros, sums.sparsity) == (64, 16, 32, 8, 0.75)
+    assert metadata(model) == {
+        "openwork.macs": "64",
+        "openwork.effective_macs": "16",
+        "openwork.weights": "32",
+        "openwork.nonzeros": "8",
+        "openwork.sparsity": "0.7500",
+    }
+    assert total([]).sparsity == 0

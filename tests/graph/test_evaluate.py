@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -50,3 +54,10 @@ def test_a_model_onnxruntime_refuses(capfd):
     with pytest.raises(ModelError, match="onnxruntime refuses"):
         Evaluator(graph("(float[1,2] x) => (float[1,2] y) { y = my.Op(x) }"))
     assert capfd.readouterr() == ("", "")
+
+
+def test_onnxruntime_is_told_to_report_to_nobody():
+    environment = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
+    program = "import os, openwork.graph; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    told = subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True)
+    assert told.stdout == b"1\n"

@@ -1,7 +1,8 @@
 """Results to draw: three networks, of which the names are hostile."""
 
 from openwork.deploy import Latency
-from openwork.report import Layer, Milestone, Results, Training, Variant
+from openwork.report import Layer, Results, Training, Variant
+from openwork.zoo import Milestone
 
 
 def latency(median: float) -> Latency:

@@ -98,8 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _quieten_libraries(debug: bool) -> None:
-    """What libraries log comes back as an error if it matters; onnxruntime would also report to its makers."""
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    """What libraries log comes back as an error if it matters."""
     if not debug:
         logging.basicConfig(handlers=[logging.NullHandler()])
 

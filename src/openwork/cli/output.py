@@ -1,9 +1,9 @@
 """How results reach people (tables) and programs (JSON) on stdout; messages and progress on stderr."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import NoReturn, Protocol, TypeVar
 
 import click
 from rich.console import Console
@@ -12,6 +12,8 @@ from rich.table import Table
 
 # Raised when a field of any command's JSON changes its meaning or goes; new fields do not raise it.
 SCHEMA_VERSION = 1
+
+T = TypeVar("T")
 
 
 class _Stdout(Console):
@@ -52,38 +54,41 @@ def note(text: str) -> None:
     click.echo(_visible(text), err=True)
 
 
-@contextmanager
-def progress(text: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr while the block runs.
+class Tell(Protocol):
+    """Tells what is being done, the steps done and the steps in all; without them the bar only moves."""
 
-    What it yields is called with the steps done and their total; until then the bar only moves.
-    """
-    with _bars(transient=True) as bars:
-        task = bars.add_task(text, total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)
+    def __call__(self, text: str, done: int = 0, total: int | None = None) -> None: ...
 
 
 @contextmanager
-def stages() -> Iterator[Callable[[str, int, int], None]]:
-    """Like `progress`, with a bar for each text, that stays; without a terminal, a line when each begins."""
-    with _bars(transient=False) as bars:
+def stages() -> Iterator[Tell]:
+    """A bar on stderr for each text told while the block runs; without a terminal, a line when each begins."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
         tasks: dict[str, TaskID] = {}
 
-        def advance(text: str, done: int, total: int) -> None:
+        def finish() -> None:
+            for task in bars.tasks:
+                bars.update(task.id, total=task.total or 1, completed=task.total or 1)
+
+        def tell(text: str, done: int = 0, total: int | None = None) -> None:
             if text not in tasks:
-                tasks[text] = bars.add_task(text)
+                finish()
+                tasks[text] = bars.add_task(_visible(text), total=None)
                 if bars.disable:
                     note(text)
             bars.update(tasks[text], completed=done, total=total)
 
-        yield advance
+        yield tell
+        finish()
 
 
-def _bars(*, transient: bool) -> Progress:
-    """Bars on stderr; nothing is drawn when it is no terminal."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console, disable=not console.is_terminal, transient=transient)
+def told(tell: Tell, text: str, items: Iterable[T], total: int) -> Iterator[T]:
+    """The items, while a bar tells how many of `total` are done."""
+    for done, item in enumerate(items):
+        tell(text, done, total)
+        yield item
 
 
 def _visible(text: str) -> str:

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -45,10 +45,7 @@ def histories(networks: dict[str, Trained]) -> tuple[report.Training, ...]:
     return tuple(
         report.Training(
             name,
-            tuple(
-                report.Milestone(point.step + (0 if name == "dense" else end), point.sparsity, point.accuracy)
-                for point in trained.history
-            ),
+            tuple(replace(point, step=point.step + (0 if name == "dense" else end)) for point in trained.history),
         )
         for name, trained in networks.items()
     )

@@ -1,8 +1,8 @@
 """Artifacts: run, verify and measure compiled networks.
 
 Loading and running needs NumPy alone. What needs more is imported from its own module, so that a session
-opens fast: `deploy.compile.compile_model` writes an artifact, `deploy.compare.compare` holds two models or
-artifacts against each other.
+opens fast: `deploy.compile.compile_model` writes an artifact, `deploy.networks.open_networks` opens two models
+or artifacts, and `deploy.compare.compare` holds them against each other.
 """
 
 from openwork.deploy.artifact import Artifact, open_artifact

@@ -69,8 +69,15 @@ class Artifact:
 
     def steps(self) -> list[dict[str, Any]]:
         """The steps of the library as deploy.json describes them."""
-        steps: list[dict[str, Any]] = json.loads((self.directory / "deploy.json").read_bytes())["steps"]
-        return steps
+        return list(self._description()["steps"])
+
+    def notes(self) -> list[str]:
+        """One line for each quantized layer that computes in float nevertheless, and why."""
+        return list(self._description()["notes"])
+
+    def _description(self) -> dict[str, Any]:
+        description: dict[str, Any] = json.loads((self.directory / "deploy.json").read_bytes())
+        return description
 
 
 def canonical(content: Any) -> str:

@@ -2,21 +2,24 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-from openwork.deploy.difference import Difference, difference, value_range
-from openwork.deploy.networks import CompiledNetwork, Network, OnnxNetwork, Values
-from openwork.deploy.tensors import TensorLike, random_inputs
+import onnx_ir as ir
+
+from openwork.deploy.difference import Difference, cosine_distance, difference, value_range
+from openwork.deploy.networks import Network, Values
+from openwork.deploy.tensors import random_inputs
 from openwork.deploy.tolerance import TOLERANCES, Arithmetic
 from openwork.errors import DataError
+from openwork.frontends import TensorSpec
+from openwork.graph import evaluate
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Two networks on the same inputs.
 
-    outputs: each output of A, held against B's.
-    first_diverging: the first tensor, in A's order, that both have and in which they differ by more than the
+    outputs: each output of the one, held against the other's.
+    first_diverging: the first tensor, in the one's order, that both have and in which they differ by more than the
         tolerance; None if the outputs agree, or if no common tensor inside differs.
     """
 
@@ -29,26 +32,26 @@ class Comparison:
 
 
 def compare(
-    a: Path, b: Path, inputs: Values | None = None, *, seed: int = 0, within: float | None = None
+    one: Network, other: Network, inputs: Values | None = None, *, seed: int = 0, within: float | None = None
 ) -> Comparison:
     """Compare two networks.
 
     Args:
-        a, b: ONNX files, which onnxruntime runs, or artifacts.
+        one, other: as `open_networks` gives them.
         inputs: by name, images channels first; random ones of `seed` if None.
-        within: the difference that passes, as a fraction of the range of B's tensor. If None, what is allowed
+        within: the difference that passes, as a fraction of the range of the other's tensor. If None, what is allowed
             of float sums where both compute in floats, and of integers made of them otherwise.
-    Raises: ModelError, ArtifactError: a side cannot be read. DataError: the two have different inputs or
-        outputs, or `inputs` does not fit.
+    Raises: DataError: the two have different inputs or outputs, or `inputs` does not fit.
     """
-    one, other = _open_both(a, b)
     _check_alike(one, other)
     values = random_inputs(one.inputs, seed) if inputs is None else inputs
     arithmetic = Arithmetic.FLOAT if one.in_floats and other.in_floats else Arithmetic.REQUANTIZED
     fraction = TOLERANCES[arithmetic] if within is None else within
     outputs = _differences(one.outputs, one.run(values), other.run(values), fraction)
     if len(outputs) != len(one.outputs):
-        raise DataError(f"{a} and {b}: outputs of one name differ in shape or dtype; compare networks of one kind")
+        raise DataError(
+            f"{one.path} and {other.path}: outputs of one name differ in shape or dtype; compare networks of one kind"
+        )
     if all(output.passed for output in outputs):
         return Comparison(outputs, None)
     theirs = set(other.inner)
@@ -57,12 +60,13 @@ def compare(
     return Comparison(outputs, next((tensor for tensor in inner if not tensor.passed), None))
 
 
-def _open_both(a: Path, b: Path) -> tuple[Network, Network]:
-    """Both networks; a model whose shapes are symbolic takes those of the artifact it is compared with."""
-    artifacts = {path: CompiledNetwork(path) for path in (a, b) if path.is_dir()}
-    shapes = {tensor.name: tensor.shape for artifact in artifacts.values() for tensor in artifact.inputs}
-    one, other = (artifacts.get(path) or OnnxNetwork(path, shapes) for path in (a, b))
-    return one, other
+def output_distances(model: ir.Model, reference: ir.Model, inputs: Values) -> dict[str, float]:
+    """The cosine distance of each output of a model from the reference's, by name, both run by onnxruntime.
+
+    Raises: ModelError: onnxruntime refuses a model. DataError: `inputs` does not fit.
+    """
+    results, references = evaluate(model, inputs), evaluate(reference, inputs)
+    return {name: cosine_distance(results[name], right) for name, right in references.items()}
 
 
 def _check_alike(one: Network, other: Network) -> None:
@@ -77,7 +81,7 @@ def _check_alike(one: Network, other: Network) -> None:
             )
 
 
-def _described(tensor: TensorLike) -> str:
+def _described(tensor: TensorSpec) -> str:
     return f"{tensor.name} {tensor.dtype}{list(tensor.shape)}"
 
 

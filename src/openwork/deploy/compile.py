@@ -67,7 +67,7 @@ def compile_model(
             write_tensor(folder, tensor, (values | references)[tensor.name])
         proof = _prove(folder, threads, program, values, references)
         artifact = Artifact(folder, target.name, inputs, outputs, layout, threads, seed, proof)
-        _describe(artifact, [step.to_json() for step in built.steps])
+        _describe(artifact, program.notes, [step.to_json() for step in built.steps])
         _add_inference(folder, target)
         write_manifest(artifact)
     return replace(artifact, directory=directory)
@@ -134,7 +134,7 @@ def _prove(folder: Path, threads: int, program: Program, inputs: Values, referen
     return proof
 
 
-def _describe(artifact: Artifact, steps: list[dict[str, Any]]) -> None:
+def _describe(artifact: Artifact, notes: Sequence[str], steps: list[dict[str, Any]]) -> None:
     description = {
         "schema_version": SCHEMA_VERSION,
         "inputs": [tensor.to_json() for tensor in artifact.inputs],
@@ -142,6 +142,7 @@ def _describe(artifact: Artifact, steps: list[dict[str, Any]]) -> None:
         "layout": artifact.layout,
         "threads": artifact.threads,
         "tolerance": [output.tolerance for output in artifact.proof],
+        "notes": list(notes),
         "steps": steps,
     }
     write_whole(artifact.directory / "deploy.json", canonical(description))

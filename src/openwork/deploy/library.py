@@ -3,7 +3,9 @@
 import ctypes
 import os
 import tempfile
+import threading
 import weakref
+from _ctypes import dlclose
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,7 +51,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
 
 
 class Library:
-    """A network ready to run, by one thread at a time; what it is given must be right: nothing is checked.
+    """A network ready to run; threads take turns. What it is given must be right: no array is checked.
 
     inputs, outputs: shape and dtype of each tensor.
     isa: the instruction set in use.
@@ -60,6 +62,8 @@ class Library:
 
         Raises: ArtifactError: the library cannot be loaded, has another ABI, or refuses the weights.
         """
+        self._directory = directory
+        self._lock = threading.Lock()
         self._calls = _load(directory / "deploy.so")
         self.inputs = self._tensors(self._calls.openwork_input_count(), self._calls.openwork_input)
         self.outputs = self._tensors(self._calls.openwork_output_count(), self._calls.openwork_output)
@@ -67,10 +71,11 @@ class Library:
         params = bytes((directory / "deploy.params").absolute())
         self._session = self._calls.openwork_open(params, threads, error, len(error))
         if not self._session:
+            dlclose(self._calls._handle)
             raise ArtifactError(error.value.decode(errors="replace"))
         self.isa: str = self._calls.openwork_isa(self._session).decode()
         self._process = os.getpid()
-        self._close = weakref.finalize(self, _close_session, self._calls, self._session, self._process)
+        self._close = weakref.finalize(self, _close, self._calls, self._session, self._process, self._lock)
 
     def run(self, inputs: Sequence[Array], tap: Tap | None = None) -> list[Array]:
         """Run once.
@@ -79,23 +84,35 @@ class Library:
             inputs: C-contiguous and aligned, of the shapes and dtypes of `self.inputs`.
             tap: called after each step with its index and the address of the working memory.
         Returns: new arrays of the shapes and dtypes of `self.outputs`.
+        Raises: ArtifactError: the library is closed.
         """
         outputs = [np.empty(shape, dtype) for shape, dtype in self.outputs]
-        if tap is None:
-            self._calls.openwork_run(self._session, _addresses(inputs), _addresses(outputs))
-        else:
-            call = _TAP(lambda _user, step, arena: tap(step, arena))
-            self._calls.openwork_run_tapped(self._session, _addresses(inputs), _addresses(outputs), call, None)
+        self._check_open()  # first, for in a fork the lock of a closed library may be held for ever
+        with self._lock:
+            self._check_open()
+            if tap is None:
+                self._calls.openwork_run(self._session, _addresses(inputs), _addresses(outputs))
+            else:
+                call = _TAP(lambda _user, step, arena: tap(step, arena))
+                self._calls.openwork_run_tapped(self._session, _addresses(inputs), _addresses(outputs), call, None)
         return outputs
 
     def close(self) -> None:
-        """Stop the workers and free the memory. The second time does nothing."""
+        """After the run in progress stop the workers, free the memory, unload. The second time does nothing."""
         self._close()
+
+    @property
+    def is_closed(self) -> bool:
+        return not self._close.alive
 
     @property
     def is_foreign(self) -> bool:
         """Whether this process is a fork of the one that opened it: the worker threads stayed there."""
         return os.getpid() != self._process
+
+    def _check_open(self) -> None:
+        if self.is_closed:
+            raise ArtifactError(f"{self._directory}: the session is closed; open a new one")
 
     @staticmethod
     def _tensors(count: int, get: Callable[[int], Any]) -> tuple[tuple[tuple[int, ...], str], ...]:
@@ -119,14 +136,19 @@ def _load(path: Path) -> ctypes.CDLL:
             function.restype, function.argtypes = result, arguments
     except (OSError, AttributeError) as error:
         raise ArtifactError(f"{path}: cannot be loaded ({error}); compile the model again") from error
-    if library.openwork_abi() != ABI:
-        raise ArtifactError(f"{path}: has abi {library.openwork_abi()}, not {ABI}; compile the model again")
+    abi = library.openwork_abi()
+    if abi != ABI:
+        dlclose(library._handle)
+        raise ArtifactError(f"{path}: has abi {abi}, not {ABI}; compile the model again")
     return library
 
 
-def _close_session(calls: ctypes.CDLL, session: int, process: int) -> None:
+def _close(calls: ctypes.CDLL, session: int, process: int, lock: threading.Lock) -> None:
+    """In a fork nothing is done: the threads stayed in the other process, the lock may be held for ever."""
     if os.getpid() == process:
-        calls.openwork_close(session)
+        with lock:
+            calls.openwork_close(session)
+            dlclose(calls._handle)
 
 
 def _addresses(arrays: Sequence[Array]) -> ctypes.Array[ctypes.c_void_p]:

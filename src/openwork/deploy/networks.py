@@ -1,6 +1,7 @@
 """Models and artifacts behind one face, so that they can be compared."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -11,10 +12,8 @@ from openwork.backends.cpu import StepRecord, read_result
 from openwork.deploy.artifact import Artifact
 from openwork.deploy.channels_last import NCHW_FROM_NHWC, NHWC_FROM_NCHW
 from openwork.deploy.session import InferenceSession
-from openwork.deploy.tensors import TensorFile, TensorLike
 from openwork.errors import ArtifactError
-from openwork.frontends import load_model
-from openwork.frontends.tensor_spec import input_specs
+from openwork.frontends import TensorSpec, input_specs, load_model
 from openwork.graph import Evaluator
 from openwork.passes import canonicalise
 
@@ -31,7 +30,7 @@ class Network(Protocol):
     """
 
     path: Path
-    inputs: Sequence[TensorLike]
+    inputs: Sequence[TensorSpec]
     outputs: Sequence[str]
     inner: Sequence[str]
     in_floats: bool
@@ -41,17 +40,40 @@ class Network(Protocol):
         ...
 
 
+@contextmanager
+def open_networks(
+    a: Path, b: Path, *, shapes: Mapping[str, tuple[int, ...]] | None = None, batch: int = 1
+) -> Iterator[tuple[Network, Network]]:
+    """Two networks, ONNX files or artifacts, while the block runs.
+
+    Args:
+        shapes: of inputs. Others that an ONNX file leaves open are as in the artifact that it is compared with.
+        batch: size of a first dimension that is open even so.
+    Raises: ModelError, ArtifactError: one cannot be read.
+    """
+    with ExitStack() as stack:
+        paths = dict.fromkeys((a, b))
+        artifacts = {path: stack.enter_context(closing(CompiledNetwork(path))) for path in paths if path.is_dir()}
+        known = {tensor.name: tensor.shape for artifact in artifacts.values() for tensor in artifact.inputs}
+        models = {path: OnnxNetwork(path, known, shapes or {}, batch) for path in paths if path not in artifacts}
+        networks: Mapping[Path, Network] = {**artifacts, **models}
+        yield networks[a], networks[b]
+
+
 class OnnxNetwork:
     """A model file, run by onnxruntime."""
 
-    def __init__(self, path: Path, shapes: Mapping[str, tuple[int, ...]]):
-        """shapes: of inputs that are symbolic in the file. Raises: ModelError."""
+    def __init__(
+        self, path: Path, defaults: Mapping[str, tuple[int, ...]], shapes: Mapping[str, tuple[int, ...]], batch: int
+    ):
+        """defaults: shapes of inputs that are symbolic in the file, unless given. Raises: ModelError."""
         self.path = path
         self._model = load_model(path)
         graph = self._model.graph
         symbolic = {value.name for value in graph.inputs if value.shape is None or not value.shape.is_static()}
-        canonicalise(self._model, shapes={name: shape for name, shape in shapes.items() if name in symbolic})
-        self.inputs: Sequence[TensorLike] = input_specs(self._model)
+        fixed = {name: shape for name, shape in defaults.items() if name in symbolic}
+        canonicalise(self._model, shapes=fixed | dict(shapes), batch=batch)
+        self.inputs: Sequence[TensorSpec] = input_specs(self._model)
         self.outputs: Sequence[str] = [str(value.name) for value in graph.outputs]
         made = [value for node in graph for value in node.outputs if value.name not in self.outputs]
         self.inner: Sequence[str] = [str(value.name) for value in made]
@@ -71,16 +93,23 @@ def _records(artifact: Artifact) -> list[StepRecord]:
 
 
 class CompiledNetwork:
-    """An artifact, run by its library."""
+    """An artifact, run by its library; images are channels first whatever its layout.
 
-    def __init__(self, directory: Path):
-        """Raises: ArtifactError."""
+    batch: the first dimension that all inputs and outputs share; 0 if there is none.
+    """
+
+    def __init__(self, directory: Path, *, threads: int | None = None):
+        """threads: as for `InferenceSession`. Raises: ArtifactError, DataError."""
         self.path = directory
-        self._session = InferenceSession(directory)
+        self._session = InferenceSession(directory, threads=threads)
         artifact = self._session.artifact
+        self.batch = self._session.batch
         self._channels_last = artifact.layout == "nhwc"
         self._records = _records(artifact)
-        self.inputs: Sequence[TensorLike] = [self._as_in_onnx(tensor) for tensor in artifact.inputs]
+        self.inputs: Sequence[TensorSpec] = [
+            TensorSpec(tensor.name, self._permuted(np.empty(tensor.shape, bool), NCHW_FROM_NHWC).shape, tensor.dtype)
+            for tensor in artifact.inputs
+        ]
         self.outputs: Sequence[str] = [tensor.name for tensor in artifact.outputs]
         tappable = [record.output for record in self._records if record.offset is not None]
         self.inner: Sequence[str] = [name for name in tappable if name not in self.outputs]
@@ -100,9 +129,8 @@ class CompiledNetwork:
             name: self._permuted(result, NCHW_FROM_NHWC) for name, result in zip(self.outputs, results, strict=True)
         }
 
+    def close(self) -> None:
+        self._session.close()
+
     def _permuted(self, array: Array, perm: Sequence[int]) -> Array:
         return array.transpose(perm) if self._channels_last and array.ndim == 4 else array
-
-    def _as_in_onnx(self, tensor: TensorFile) -> TensorLike:
-        shape = self._permuted(np.empty(tensor.shape, bool), NCHW_FROM_NHWC).shape
-        return TensorFile(tensor.name, shape, tensor.dtype, tensor.file)

@@ -1,6 +1,5 @@
 """InferenceSession: runs an artifact, and behaves as onnxruntime's does."""
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from openwork.deploy.artifact import open_artifact
+from openwork.deploy.artifact import Artifact, open_artifact
 from openwork.deploy.library import Library, Tap
 from openwork.deploy.tensors import TensorFile
 from openwork.errors import ArtifactError, DataError
@@ -49,25 +48,20 @@ class InferenceSession:
         """
         if threads is not None and not 1 <= threads <= 64:
             raise DataError(f"threads: {threads} was given; choose 1 to 64")
-        self._open(Path(directory).absolute(), threads)
-
-    def _open(self, directory: Path, threads: int | None) -> None:
-        self.artifact = open_artifact(directory)
+        self.artifact = open_artifact(Path(directory).absolute())
         self.threads = self.artifact.threads if threads is None else threads
-        self._lock = threading.Lock()
-        self._closed = False
-        self._library = Library(directory, self.threads)
-        promised = [(tensor.shape, tensor.dtype) for tensor in self.artifact.inputs + self.artifact.outputs]
-        if promised != [*self._library.inputs, *self._library.outputs]:
-            raise ArtifactError(
-                f"{self.artifact.directory}: manifest.json and deploy.so differ in the tensors they name;"
-                " compile the model again"
-            )
+        self._library = _load(self.artifact, self.threads)
 
     @property
     def isa(self) -> str:
         """The instruction set in use: `avx512`, `avx2` or `portable`."""
         return self._library.isa
+
+    @property
+    def batch(self) -> int:
+        """The first dimension that all inputs and outputs share; 0 if there is none."""
+        firsts = {tensor.shape[:1] for tensor in self.artifact.inputs + self.artifact.outputs}
+        return firsts.pop()[0] if len(firsts) == 1 and () not in firsts else 0
 
     def get_inputs(self) -> list[NodeArg]:
         return [_node_arg(tensor) for tensor in self.artifact.inputs]
@@ -89,23 +83,21 @@ class InferenceSession:
         Raises: DataError: an input or output name, dtype or shape that the network does not have.
             ArtifactError: the session is closed.
         """
-        if self._library.is_foreign and not self._closed:
-            self._open(self.artifact.directory, self.threads)
         names = [tensor.name for tensor in self.artifact.outputs]
         chosen = [_index(name, names, "output") for name in output_names or names]
         batches = self._batches(inputs)
-        with self._lock:
-            if self._closed:
-                raise ArtifactError(f"{self.artifact.directory}: the session is closed; open a new one")
-            results = [self._library.run(batch, tap) for batch in batches]
+        library = self._library
+        if library.is_foreign and not library.is_closed:
+            # Threads of the fork may come here at once: each has its own, and the last one's stays.
+            open_artifact(self.artifact.directory)
+            library = self._library = _load(self.artifact, self.threads)
+        results = [library.run(batch, tap) for batch in batches]
         outputs = results[0] if len(results) == 1 else list(map(np.concatenate, zip(*results, strict=True)))
         return [outputs[index] for index in chosen]
 
     def close(self) -> None:
         """Stop the worker threads and free the memory; the session cannot run any more."""
-        with self._lock:
-            self._closed = True
-            self._library.close()
+        self._library.close()
 
     def __enter__(self) -> Self:
         return self
@@ -140,19 +132,25 @@ class InferenceSession:
         if array.dtype == tensor.dtype:
             if array.shape == tensor.shape:
                 return 1
-            batch = self._batch
+            batch = self.batch
             if batch and array.shape[1:] == tensor.shape[1:] and array.size and array.shape[0] % batch == 0:
                 return array.shape[0] // batch
-        multiple = f", or a multiple of {self._batch} as its first dimension" if self._batch else ""
+        multiple = f", or a multiple of {self.batch} as its first dimension" if self.batch else ""
         raise DataError(
             f"input {tensor.name!r}: {array.dtype}{list(array.shape)} was given; give {_described(tensor)}{multiple}"
         )
 
-    @property
-    def _batch(self) -> int:
-        """The first dimension that all inputs and outputs share; 0 if there is none."""
-        firsts = {tensor.shape[:1] for tensor in self.artifact.inputs + self.artifact.outputs}
-        return firsts.pop()[0] if len(firsts) == 1 and () not in firsts else 0
+
+def _load(artifact: Artifact, threads: int) -> Library:
+    library = Library(artifact.directory, threads)
+    promised = [(tensor.shape, tensor.dtype) for tensor in artifact.inputs + artifact.outputs]
+    if promised != [*library.inputs, *library.outputs]:
+        library.close()
+        raise ArtifactError(
+            f"{artifact.directory}: manifest.json and deploy.so differ in the tensors they name;"
+            " compile the model again"
+        )
+    return library
 
 
 def _index(name: str, names: Sequence[str], kind: str) -> int:

@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openwork.errors import ArtifactError
+
+if TYPE_CHECKING:  # a session must not load onnx_ir
+    from openwork.frontends import TensorSpec
 
 DTYPES = ("float32", "uint8", "int8", "int32", "int64")
 
@@ -37,24 +40,13 @@ class TensorFile:
         return cls(str(entry["name"]), shape, entry["dtype"], str(entry["file"]))
 
 
-class TensorLike(Protocol):
-    """Whatever tells the name, shape and dtype of a tensor."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-    @property
-    def dtype(self) -> str: ...
-
-
-def random_inputs(tensors: Iterable[TensorLike], seed: int) -> dict[str, NDArray[np.generic]]:
+def random_inputs(tensors: "Iterable[TensorFile | TensorSpec]", seed: int) -> dict[str, NDArray[np.generic]]:
     """Test inputs, the same for the same seed: floats of the normal distribution, integers of every size."""
     generator = np.random.default_rng(seed)
     return {tensor.name: _random(generator, tensor) for tensor in tensors}
 
 
-def _random(generator: np.random.Generator, tensor: TensorLike) -> NDArray[np.generic]:
+def _random(generator: np.random.Generator, tensor: "TensorFile | TensorSpec") -> NDArray[np.generic]:
     dtype = np.dtype(tensor.dtype)
     if dtype.kind == "f":
         return generator.standard_normal(tensor.shape, dtype=np.float32).astype(dtype)

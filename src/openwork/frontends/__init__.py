@@ -4,9 +4,9 @@ Torch modules come in through `openwork.frontends.torch`, which is not imported 
 load torch.
 """
 
-from openwork.frontends.data import read_batches, read_one
+from openwork.frontends.data import count_batches, read_batches, read_one
 from openwork.frontends.images import ImagePreprocess
 from openwork.frontends.onnx import load_model
 from openwork.frontends.tensor_spec import TensorSpec, input_specs
 
-__all__ = ["ImagePreprocess", "TensorSpec", "input_specs", "load_model", "read_batches", "read_one"]
+__all__ = ["ImagePreprocess", "TensorSpec", "count_batches", "input_specs", "load_model", "read_batches", "read_one"]

@@ -24,7 +24,20 @@ def read_rows(path: Path, tensor: TensorSpec) -> Iterator[Array]:
     """The samples of a .npy, .npz or .bin file, checked.
 
     Returns: arrays [1 to batch, *sample] of the input's dtype.
-    Raises: DataError: unreadable or pickled; wrong name, dtype or shape; NaN or infinity.
+    Raises: DataError: as `samples`; NaN or infinity.
+    """
+    array = samples(path, tensor)
+    for start in range(0, len(array), tensor.batch):
+        rows = array[start : start + tensor.batch]
+        if np.issubdtype(rows.dtype, np.inexact) and not np.isfinite(rows).all():
+            raise DataError(f"{path}: holds NaN or infinity near sample {start}; remove those samples")
+        yield rows
+
+
+def samples(path: Path, tensor: TensorSpec) -> Array:
+    """All samples of a file, [any, *sample] of the input's dtype; their values are not read unless in a .npz.
+
+    Raises: DataError: unreadable or pickled; wrong name, dtype or shape.
     """
     array = _open(path, tensor)
     if array.dtype != tensor.dtype:
@@ -39,11 +52,7 @@ def read_rows(path: Path, tensor: TensorSpec) -> Iterator[Array]:
             f"{path}: has shape {list(array.shape)}, input {tensor.name!r} takes {list(tensor.shape)}; "
             "reshape it, or set the model's shape"
         )
-    for start in range(0, len(array), tensor.batch):
-        rows = array[start : start + tensor.batch]
-        if np.issubdtype(rows.dtype, np.inexact) and not np.isfinite(rows).all():
-            raise DataError(f"{path}: holds NaN or infinity near sample {start}; remove those samples")
-        yield rows
+    return array
 
 
 def names_in(path: Path) -> list[str]:

@@ -43,8 +43,8 @@ def read_batches(
         infinity, or too few samples for one batch. Wrong names and missing files are found at once, the rest
         while reading.
     """
-    sources = _Reader(tuple(inputs), preprocess).sources(specs, Path(), origin="the data")
-    return _together({tensor.name: _batches(sources[tensor.name], tensor) for tensor in inputs})
+    sources = _Reader(tuple(inputs)).sources(specs, Path(), origin="the data")
+    return _together({tensor.name: _batches(sources[tensor.name], tensor, preprocess) for tensor in inputs})
 
 
 def read_one(
@@ -54,12 +54,21 @@ def read_one(
     return next(read_batches(specs, inputs, preprocess=preprocess))
 
 
+def count_batches(specs: Sequence[str], inputs: Sequence[TensorSpec]) -> int:
+    """How many batches `read_batches` gives, with the same errors; images are counted unread."""
+    sources = _Reader(tuple(inputs)).sources(specs, Path(), origin="the data")
+    return min(
+        (sum(_count(file, tensor) for file in sources[tensor.name].files) // tensor.batch for tensor in inputs),
+        default=0,
+    )
+
+
 @dataclass(frozen=True)
 class _Source:
-    """A file for one input, and its checked samples [any, ...], at most one batch at a time."""
+    """What feeds one input, and the image and array files behind it."""
 
     path: Path
-    rows: Iterator[Array]
+    files: Iterator[Path]
 
 
 @dataclass(frozen=True)
@@ -67,18 +76,17 @@ class _Reader:
     """Finds the inputs that specs feed."""
 
     inputs: tuple[TensorSpec, ...]
-    preprocess: ImagePreprocess
 
     def sources(self, specs: Sequence[str], folder: Path, origin: str) -> dict[str, _Source]:
         """The file of each input, not opened yet; every input has exactly one."""
         found: dict[str, _Source] = {}
         for spec in specs:
             named, path = self._split(spec, folder)
-            reader = self if named is None else _Reader((named,), self.preprocess)
+            reader = self if named is None else _Reader((named,))
             for tensor in reader._fed_by(path):
                 if tensor.name in found:
                     raise DataError(f"{path}: feeds input {tensor.name!r} again; list the files in a .txt instead")
-                found[tensor.name] = _Source(path, reader._rows(path, tensor))
+                found[tensor.name] = _Source(path, reader._files(path, tensor))
         for tensor in self.inputs:
             if tensor.name not in found:
                 raise DataError(f"{origin}: nothing feeds input {tensor.name!r}; add {tensor.name}=FILE")
@@ -103,19 +111,18 @@ class _Reader:
             return [tensor for tensor in self.inputs if tensor.name in names]
         raise DataError(f"{path}: the model has inputs {self._names()}; say which one with NAME={path.name}")
 
-    def _rows(self, path: Path, tensor: TensorSpec) -> Iterator[Array]:
+    def _files(self, path: Path, tensor: TensorSpec) -> Iterator[Path]:
         if path.suffix == ".txt":
             for line in _lines(path):
                 origin = f"{path}, line {shlex.join(line)!r}"
                 source = self.sources(line, path.parent, origin)[tensor.name]
                 if source.path.suffix == ".txt":
                     raise DataError(f"{origin}: is another list; copy its lines instead")
-                yield from source.rows
-        elif path.is_dir() or path.suffix.lower() in images.SUFFIXES:
-            for file in images.image_files(path):
-                yield images.read_image(file, tensor, self.preprocess)
+                yield from source.files
+        elif path.is_dir():
+            yield from images.image_files(path)
         else:
-            yield from arrays.read_rows(path, tensor)
+            yield path
 
     def _names(self) -> str:
         return ", ".join(tensor.name for tensor in self.inputs)
@@ -140,10 +147,26 @@ def _lines(path: Path) -> list[list[str]]:
     return lines
 
 
-def _batches(source: _Source, tensor: TensorSpec) -> Iterator[Array]:
+def _rows(file: Path, tensor: TensorSpec, preprocess: ImagePreprocess) -> Iterator[Array]:
+    """The checked samples [any, ...] of a file, at most one batch at a time."""
+    if _is_image(file):
+        yield images.read_image(file, tensor, preprocess)
+    else:
+        yield from arrays.read_rows(file, tensor)
+
+
+def _count(file: Path, tensor: TensorSpec) -> int:
+    return 1 if _is_image(file) else len(arrays.samples(file, tensor))
+
+
+def _is_image(file: Path) -> bool:
+    return file.suffix.lower() in images.SUFFIXES
+
+
+def _batches(source: _Source, tensor: TensorSpec, preprocess: ImagePreprocess) -> Iterator[Array]:
     """Regroup samples into arrays of exactly the input's shape."""
     held, samples = np.empty((0, *tensor.sample), tensor.dtype), 0
-    for rows in source.rows:
+    for rows in (rows for file in source.files for rows in _rows(file, tensor, preprocess)):
         samples += len(rows)
         held = np.concatenate([held, rows])
         while len(held) >= tensor.batch:

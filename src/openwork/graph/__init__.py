@@ -1,6 +1,6 @@
 """What the in-memory network means: constants, shapes, quantization, cost, and what it computes."""
 
-from openwork.graph.count import LayerCount, count, weight_of
+from openwork.graph.count import LayerCount, count, metadata, total, weight_of
 from openwork.graph.evaluate import Evaluator, evaluate
 from openwork.graph.model import add_initializer, constant, set_constant_input, static_shape
 from openwork.graph.quant_params import QuantParams
@@ -13,7 +13,9 @@ __all__ = [
     "constant",
     "count",
     "evaluate",
+    "metadata",
     "set_constant_input",
     "static_shape",
+    "total",
     "weight_of",
 ]

@@ -1,5 +1,6 @@
 """Multiply-accumulates, weights and zeros of each layer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -8,6 +9,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from openwork.graph.model import constant, static_shape
+from openwork.sparsity import Pattern, find_pattern
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,7 @@ class LayerCount:
     macs: multiply-accumulates with every weight; a kernel that reaches into the padding counts in full.
     effective_macs: multiply-accumulates with nonzero weights only.
     weights, nonzeros: how many weights there are, and how many are not zero; 0 without a constant weight.
+    pattern: what `find_pattern` sees in the zeros; None for a dense weight, or none.
     """
 
     name: str
@@ -27,6 +30,7 @@ class LayerCount:
     effective_macs: int
     weights: int
     nonzeros: int
+    pattern: Pattern | None
 
     @property
     def sparsity(self) -> float:
@@ -40,6 +44,27 @@ def count(model: ir.Model) -> tuple[LayerCount, ...]:
     Raises: ModelError: a shape is not static.
     """
     return tuple(_count_layer(node) for node in model.graph if node.op_type in ("Conv", "Gemm", "MatMul"))
+
+
+def total(layers: Sequence[LayerCount]) -> LayerCount:
+    """All layers together: the sums of their figures."""
+    return LayerCount(
+        name="total",
+        operator="",
+        weight_shape=(),
+        macs=sum(layer.macs for layer in layers),
+        effective_macs=sum(layer.effective_macs for layer in layers),
+        weights=sum(layer.weights for layer in layers),
+        nonzeros=sum(layer.nonzeros for layer in layers),
+        pattern=None,
+    )
+
+
+def metadata(model: ir.Model) -> dict[str, str]:
+    """The total of a model, as an ONNX file tells it to viewers such as Netron."""
+    sums = total(count(model))
+    figures = {key: str(getattr(sums, key)) for key in ("macs", "effective_macs", "weights", "nonzeros")}
+    return {f"openwork.{key}": text for key, text in {**figures, "sparsity": f"{sums.sparsity:.4f}"}.items()}
 
 
 def weight_of(node: ir.Node) -> NDArray[np.generic] | None:
@@ -85,7 +110,17 @@ def _count_layer(node: ir.Node) -> LayerCount:
         effective_macs=macs * nonzeros // weights if weights else macs,
         weights=weights,
         nonzeros=nonzeros,
+        pattern=_pattern(node, weight),
     )
+
+
+def _pattern(node: ir.Node, weight: NDArray[np.generic] | None) -> Pattern | None:
+    """Patterns are about [out, in]; MatMul, and Gemm unless told, have weights that lie as [in, out]."""
+    if weight is None or weight.ndim < 2 or not weight.size:
+        return None
+    if node.op_type == "MatMul" or (node.op_type == "Gemm" and not node.attributes.get_int("transB", 0)):
+        weight = np.swapaxes(weight, -1, -2)
+    return find_pattern(weight).pattern
 
 
 def _depth(node: ir.Node) -> int:

@@ -1,14 +1,17 @@
 """What a model computes, according to onnxruntime."""
 
+import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
 import onnx_ir as ir
-import onnxruntime
 from numpy.typing import NDArray
 
 from openwork.errors import DataError, ModelError, one_line
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when it is loaded: it would report to its makers
+import onnxruntime
 
 
 class Evaluator:

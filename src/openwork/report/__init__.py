@@ -1,14 +1,13 @@
 """Reports: one HTML page that needs nothing else, CSV, and plots."""
 
 from openwork.report.page import write_report
-from openwork.report.results import Layer, Milestone, Results, Training, Variant
+from openwork.report.results import Layer, Results, Training, Variant
 from openwork.report.table import HEADINGS, cells
 from openwork.report.units import bytes_text, count_text, percent_text, ratio_text, seconds_text
 
 __all__ = [
     "HEADINGS",
     "Layer",
-    "Milestone",
     "Results",
     "Training",
     "Variant",

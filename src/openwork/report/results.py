@@ -3,20 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 from openwork.deploy import Latency
 
-
-@dataclass(frozen=True)
-class Milestone:
-    """Where a training run stood after so many optimizer steps.
-
-    sparsity: of the layers being cut. accuracy: share of held-out images classified correctly.
-    """
-
-    step: int
-    sparsity: float
-    accuracy: float
+if TYPE_CHECKING:  # it brings torch along
+    from openwork.zoo import Milestone
 
 
 @dataclass(frozen=True)
@@ -24,7 +16,7 @@ class Training:
     """One training run, in the order of its steps."""
 
     name: str
-    points: tuple[Milestone, ...]
+    points: "tuple[Milestone, ...]"
 
 
 @dataclass(frozen=True)

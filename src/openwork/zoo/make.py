@@ -38,7 +38,14 @@ def input_shape(name: str) -> tuple[int, ...]:
     return _network(name).input_shape
 
 
-def make_model(name: str, *, sparsity: float = 0.0, pattern: Pattern = UNSTRUCTURED, seed: int = 0) -> nn.Module:
+def make_model(
+    name: str,
+    *,
+    sparsity: float = 0.0,
+    pattern: Pattern = UNSTRUCTURED,
+    seed: int = 0,
+    progress: Callable[[str], None] = lambda stage: None,
+) -> nn.Module:
     """A network with random weights, cut by magnitude, in evaluation mode.
 
     BatchNorm statistics are measured on random images after cutting, and logits are scaled to a standard
@@ -47,16 +54,20 @@ def make_model(name: str, *, sparsity: float = 0.0, pattern: Pattern = UNSTRUCTU
     Args:
         sparsity: of every layer but the first convolution and depthwise ones; 0 leaves the network dense.
         seed: of weights and images. The same seed gives the same network; torch's generator is left alone.
+        progress: called with what is being done, when it begins.
     Raises: ModelError: no such network. PatternError: sparsity is outside [0, 1).
     """
     network = _network(name)
+    progress("drawing weights")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = network.build()
         _draw_weights(model)
         images = torch.randn(_CALIBRATION_IMAGES, *network.input_shape[1:])
     if sparsity != 0:
+        progress("pruning")
         Sparsifier(model, choose_cuts(model, Cut(sparsity, pattern)), Schedule(begin=0, end=1)).step()
+    progress("measuring BatchNorm statistics")
     model.eval()
     recalibrate_batch_norm(model, [images])
     _scale_logits(model, images)

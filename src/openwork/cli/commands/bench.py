@@ -1,13 +1,14 @@
 """openwork bench"""
 
 from dataclasses import asdict
+from functools import partial
 from math import gcd
 from pathlib import Path
 
 import click
 
 from openwork.cli.options import PATH, json_option, threads_option
-from openwork.cli.output import note, print_json, print_table, progress
+from openwork.cli.output import note, print_json, print_table, stages
 
 # Above this coefficient of variation something else uses the machine, and the figures say little.
 UNSTEADY = 0.1
@@ -32,7 +33,7 @@ def command(directory: Path, threads: int | None, runs: int, as_json: bool) -> N
     from openwork.deploy.tensors import read_tensor
     from openwork.report import seconds_text
 
-    with InferenceSession(directory, threads=threads) as session, progress("measuring") as advance:
+    with InferenceSession(directory, threads=threads) as session, stages() as tell:
         artifact = session.artifact
         inputs = {tensor.name: read_tensor(directory, tensor) for tensor in artifact.inputs}
         rounds = gcd(runs, 10)
@@ -40,7 +41,7 @@ def command(directory: Path, threads: int | None, runs: int, as_json: bool) -> N
             {"openwork": lambda: session.run(None, inputs)},
             rounds=rounds,
             runs=runs // rounds,
-            progress=advance,
+            progress=partial(tell, "measuring"),
         )["openwork"]
         used = artifact.threads if threads is None else threads
         isa = session.isa

@@ -1,17 +1,11 @@
 """openwork compare"""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from openwork.cli.options import PATH, SEED, image_options, json_option
-from openwork.cli.output import print_json
-
-if TYPE_CHECKING:
-    from openwork.deploy.networks import Values
-    from openwork.frontends import ImagePreprocess
+from openwork.cli.options import PATH, SEED, Shapes, batch_option, image_options, json_option, shapes_option
+from openwork.cli.output import print_json, stages
 
 
 @click.command()
@@ -30,6 +24,8 @@ if TYPE_CHECKING:
 )
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of the random inputs.")
 @image_options
+@shapes_option
+@batch_option
 @json_option
 def command(
     a: Path,
@@ -39,12 +35,15 @@ def command(
     seed: int,
     mean: tuple[float, ...],
     scale: tuple[float, ...],
+    shapes: Shapes,
+    batch: int,
     as_json: bool,
 ) -> None:
     """Hold two networks against each other: ONNX files, which onnxruntime runs, or artifacts.
 
     Each output passes if it differs by no more than is allowed. If one fails, the first tensor inside that
-    both networks have and that differs is named. Exit status 1 if an output fails.
+    both networks have and that differs is named. Exit status 1 if an output fails. Images are channels first;
+    an input that an ONNX file and --set-shape leave open is as in the artifact it is compared with.
 
     \b
     Example:
@@ -52,11 +51,16 @@ def command(
     """
     from openwork.cli.differences import differences_json, print_differences
     from openwork.deploy.compare import compare
+    from openwork.deploy.networks import open_networks
     from openwork.errors import VerificationError
-    from openwork.frontends import ImagePreprocess
+    from openwork.frontends import ImagePreprocess, read_one
 
-    values = _read(a, b, inputs, ImagePreprocess(mean, scale)) if inputs else None
-    comparison = compare(a, b, values, seed=seed, within=within)
+    with stages() as tell:
+        tell("loading")
+        with open_networks(a, b, shapes=dict(shapes), batch=batch) as (one, other):
+            values = read_one(inputs, one.inputs, preprocess=ImagePreprocess(mean, scale)) if inputs else None
+            tell("comparing")
+            comparison = compare(one, other, values, seed=seed, within=within)
     diverging = comparison.first_diverging
     if as_json:
         result = {"a": str(a), "b": str(b), "passed": comparison.passed}
@@ -68,14 +72,3 @@ def command(
         failed = ", ".join(output.name for output in comparison.outputs if not output.passed)
         where = f"; first diverging tensor: {diverging.name}" if diverging else ""
         raise VerificationError(f"{a} and {b}: differ in {failed}{where}")
-
-
-def _read(a: Path, b: Path, inputs: Sequence[str], preprocess: "ImagePreprocess") -> "Values":
-    """The first batch that the files hold, in the shapes that both networks take."""
-    from openwork.deploy.networks import CompiledNetwork, Network, OnnxNetwork
-    from openwork.frontends import TensorSpec, read_one
-
-    artifact = next((path for path in (a, b) if path.is_dir()), None)
-    network: Network = CompiledNetwork(artifact) if artifact else OnnxNetwork(a, {})
-    specs = [TensorSpec(tensor.name, tuple(tensor.shape), tensor.dtype) for tensor in network.inputs]
-    return read_one(inputs, specs, preprocess=preprocess)

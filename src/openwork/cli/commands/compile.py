@@ -7,7 +7,7 @@ from typing import Literal
 import click
 
 from openwork.cli.options import PATH, Shapes, batch_option, json_option, shapes_option
-from openwork.cli.output import note, print_json, progress
+from openwork.cli.output import note, print_json, stages
 
 
 @click.command()
@@ -59,14 +59,20 @@ def command(
 
     chip = load_target(target)
     begin = time.perf_counter()
-    with progress(f"compiling {model}"):
+    with stages() as tell:
+        tell("loading")
         graph = load_model(model)
         canonicalise(graph, shapes=dict(shapes), batch=batch)
+        tell("compiling")
         artifact = compile_model(graph, output, target=chip, threads=threads, layout=layout)
     seconds = time.perf_counter() - begin
+    notes = artifact.notes()
+    for text in notes:
+        note(f"note: {text}")
     note(f"{output}: compiled for {target} in {seconds:.1f} s")
     if as_json:
         outputs = differences_json(artifact.proof)
-        print_json({"artifact": str(output), "target": target, "seconds": seconds, "outputs": outputs})
+        result = {"artifact": str(output), "target": target, "seconds": seconds}
+        print_json({**result, "outputs": outputs, "notes": notes})
         return
     print_differences(artifact.proof)

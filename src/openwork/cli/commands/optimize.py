@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from openwork.cli.options import PATH, Shapes, batch_option, json_option, shapes_option
-from openwork.cli.output import print_json, print_table
+from openwork.cli.output import print_json, print_table, stages
 
 
 @click.command()
@@ -24,15 +24,19 @@ def command(model: Path, output: Path, shapes: Shapes, batch: int, as_json: bool
     Example:
       openwork optimize exported.onnx --set-shape x=1,3,224,224 -o model.onnx
     """
-    from openwork.cli.layers import metadata
     from openwork.exporters import save_onnx
     from openwork.frontends import load_model
+    from openwork.graph import metadata
     from openwork.passes import canonicalise
 
-    graph = load_model(model)
-    before, size_before = len(graph.graph), model.stat().st_size
-    canonicalise(graph, shapes=dict(shapes), batch=batch)
-    save_onnx(graph, output, metadata=metadata(graph))
+    with stages() as tell:
+        tell("loading")
+        graph = load_model(model)
+        before, size_before = len(graph.graph), model.stat().st_size
+        tell("optimizing")
+        canonicalise(graph, shapes=dict(shapes), batch=batch)
+        tell("writing")
+        save_onnx(graph, output, metadata=metadata(graph))
     after, size_after = len(graph.graph), output.stat().st_size
     if as_json:
         counts = {"nodes_before": before, "nodes": after, "bytes_before": size_before, "bytes": size_after}

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from openwork.cli.options import PATH, Shapes, batch_option, image_options, json_option, shapes_option
-from openwork.cli.output import print_json, print_table, progress
+from openwork.cli.output import print_json, print_table, stages, told
 
 
 @click.command()
@@ -50,30 +50,27 @@ def command(
       openwork quantize model.onnx --data images/ --mean 123.675,116.28,103.53 \\
           --scale 58.395,57.12,57.375 -o int8.onnx
     """
-    import numpy as np
-
-    from openwork.cli.layers import metadata
-    from openwork.deploy.difference import cosine_distance
+    from openwork.deploy.compare import output_distances
     from openwork.exporters import save_onnx
-    from openwork.frontends import ImagePreprocess, input_specs, load_model, read_batches, read_one
-    from openwork.graph import evaluate
+    from openwork.frontends import ImagePreprocess, count_batches, input_specs, load_model, read_batches, read_one
+    from openwork.graph import metadata
     from openwork.passes import canonicalise
     from openwork.quantization import MinMax, Percentile, calibrate, quantize
 
-    graph = load_model(model)
-    canonicalise(graph, shapes=dict(shapes), batch=batch)
-    inputs, preprocess = input_specs(graph), ImagePreprocess(mean, scale)
-    first = read_one(data, inputs, preprocess=preprocess)
-    with progress("calibrating"):
+    with stages() as tell:
+        tell("loading")
+        graph = load_model(model)
+        canonicalise(graph, shapes=dict(shapes), batch=batch)
+        inputs, preprocess = input_specs(graph), ImagePreprocess(mean, scale)
         batches = read_batches(data, inputs, preprocess=preprocess)
+        batches = told(tell, "calibrating", batches, count_batches(data, inputs))
         ranges = calibrate(graph, batches, MinMax if method == "minmax" else Percentile)
-    integers = quantize(graph, ranges)
-    floats, moved = evaluate(graph, first), evaluate(integers, first)
-    distances = {
-        name: cosine_distance(moved[name].astype(np.float64).ravel(), floats[name].astype(np.float64).ravel())
-        for name in floats
-    }
-    save_onnx(integers, output, metadata=metadata(integers))
+        tell("quantizing")
+        integers = quantize(graph, ranges)
+        tell("checking")
+        distances = output_distances(integers, graph, read_one(data, inputs, preprocess=preprocess))
+        tell("writing")
+        save_onnx(integers, output, metadata=metadata(integers))
     if as_json:
         print_json({"output": str(output), "method": method, "tensors": len(ranges), "distances": distances})
         return

@@ -2,17 +2,19 @@
 
 import io
 import re
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from openwork.cli.options import PATH, image_options, json_option, threads_option
-from openwork.cli.output import print_json, print_table
+from openwork.cli.output import print_json, print_table, stages, told
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from collections.abc import Iterable, Mapping
+
+    from openwork.deploy.networks import Array, CompiledNetwork, Values
 
 
 @click.command()
@@ -39,23 +41,19 @@ def command(
 ) -> None:
     """Run an artifact on data and write its outputs.
 
-    Every batch that the data fills is run; the results follow one another along the first dimension.
+    Every batch that the data fills is run; the results follow one another along the first dimension. Images
+    are channels first, as in the ONNX model, whatever the layout of the artifact.
 
     \b
     Example:
       openwork run deploy --input images.npy -o results
     """
-    import numpy as np
+    from openwork.deploy.networks import CompiledNetwork
+    from openwork.frontends import ImagePreprocess, count_batches, read_batches
 
-    from openwork.deploy import InferenceSession
-    from openwork.frontends import ImagePreprocess, TensorSpec, read_batches
-
-    with InferenceSession(directory, threads=threads) as session:
-        artifact = session.artifact
-        specs = [TensorSpec(tensor.name, tensor.shape, tensor.dtype) for tensor in artifact.inputs]
-        batches = read_batches(inputs, specs, preprocess=ImagePreprocess(mean, scale))
-        parts = list(zip(*(session.run(None, batch) for batch in batches), strict=True))
-    results = {tensor.name: np.concatenate(part) for tensor, part in zip(artifact.outputs, parts, strict=True)}
+    with stages() as tell, closing(CompiledNetwork(directory, threads=threads)) as network:
+        batches = read_batches(inputs, network.inputs, preprocess=ImagePreprocess(mean, scale))
+        results = _run(network, told(tell, "running", batches, count_batches(inputs, network.inputs)))
     outputs = []
     for index, (name, result) in enumerate(results.items()):
         path = output / _file_name(index, name)
@@ -67,12 +65,31 @@ def command(
     print_table(("output", "file", "type", "shape"), [list(map(str, each.values())) for each in outputs], left=4)
 
 
+def _run(network: "CompiledNetwork", batches: "Iterable[Values]") -> "Mapping[str, Array]":
+    """The outputs, those of all batches along the first dimension."""
+    import numpy as np
+
+    from openwork.errors import DataError
+
+    parts: list[Values] = []
+    for batch in batches:
+        if parts and not network.batch:
+            raise DataError(
+                f"{network.path}: its inputs and outputs share no first dimension, so that the results of several"
+                " batches cannot be joined; give data for one batch"
+            )
+        parts.append(network.run(batch))
+    if len(parts) == 1:
+        return parts[0]
+    return {name: np.concatenate([part[name] for part in parts]) for name in network.outputs}
+
+
 def _file_name(index: int, name: str) -> str:
     """The tensor's own name, unless it cannot be that of a file."""
     return f"{name}.npy" if re.fullmatch(r"(?!output\d)\w[\w.-]{0,59}", name) else f"output{index}.npy"
 
 
-def _write_array(path: Path, array: "NDArray[np.generic]") -> None:
+def _write_array(path: Path, array: "Array") -> None:
     import numpy as np
 
     from openwork.files import write_whole

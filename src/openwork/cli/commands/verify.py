@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from openwork.cli.options import PATH, json_option, threads_option
-from openwork.cli.output import print_json
+from openwork.cli.output import print_json, stages
 
 
 @click.command()
@@ -26,7 +26,9 @@ def command(directory: Path, threads: int | None, as_json: bool) -> None:
     from openwork.deploy import verify
     from openwork.errors import VerificationError
 
-    verification = verify(directory, threads=threads)
+    with stages() as tell:
+        tell("verifying")
+        verification = verify(directory, threads=threads)
     if as_json:
         outputs = differences_json(verification.outputs)
         print_json({"artifact": str(directory), "passed": verification.passed, "outputs": outputs})

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from openwork.cli.options import PATH, SEED
-from openwork.cli.output import note, progress
+from openwork.cli.output import note, stages
 
 
 @click.group(no_args_is_help=False)
@@ -29,18 +29,22 @@ def make(name: str, output: Path, sparsity: float, pattern: str, seed: int) -> N
     Example:
       openwork zoo make resnet50 --sparsity 0.9 --pattern 1x4 -o r50.onnx
     """
-    with progress(f"making {name}"):
+    with stages() as tell:
+        tell("loading torch")
         import torch
 
-        from openwork.cli.layers import metadata
         from openwork.exporters import save_onnx
         from openwork.frontends.torch import from_torch
+        from openwork.graph import metadata
         from openwork.passes import canonicalise
         from openwork.sparsity import parse_pattern
         from openwork.zoo import input_shape, make_model
 
-        module = make_model(name, sparsity=sparsity, pattern=parse_pattern(pattern), seed=seed)
+        module = make_model(name, sparsity=sparsity, pattern=parse_pattern(pattern), seed=seed, progress=tell)
+        tell("exporting")
         graph = from_torch(module, [torch.zeros(input_shape(name))])
+        tell("optimizing")
         canonicalise(graph)
+        tell("writing")
         save_onnx(graph, output, metadata=metadata(graph))
     note(f"{output}: written, {output.stat().st_size:,} bytes")
