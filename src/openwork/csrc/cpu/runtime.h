@@ -120,7 +120,7 @@ struct ow_fully_connected {
 };
 
 /* Splits images into phases: phase (py, px) holds pixels (y * stride + py - pad_top, x * stride + px - pad_left),
- * so that a strided convolution becomes one of stride one. Items: images * planes an image. */
+ * so that a strided convolution becomes one of stride one. Items: planes of the input * phases. */
 struct ow_repack {
   struct ow_planes input;
   char *output;           /* [image][phase][plane][stride of output] */

@@ -32,17 +32,16 @@ void OW_KERNEL(x32_repack)(const void *argument, int32_t begin, int32_t end) {
   const struct ow_repack *step = argument;
   const int32_t planes = step->input.planes / step->images;
   for (int32_t item = begin; item < end; item++) {
-    const uint32_t *source = (const uint32_t *)step->input.at + (int64_t)item * step->input.stride;
-    for (int32_t phase = 0; phase < step->phases; phase++) {
-      int64_t plane = ((int64_t)(item / planes) * step->phases + phase) * planes + item % planes;
-      uint32_t *target = (uint32_t *)step->output + plane * step->output_stride;
-      for (int32_t y = 0; y < step->rows; y++, target += step->output_row) {
-        int32_t from = y * step->stride[0] + step->phase[2 * phase] - step->pad[0];
-        if (from >= 0 && from < step->input.height)
-          repack_row(step, source + (int64_t)from * step->input.row, step->phase[2 * phase + 1], target);
-        else
-          for (int32_t x = 0; x < step->columns; x++) target[x] = step->padding;
-      }
+    const int32_t phase = item % step->phases, plane = item / step->phases;
+    const uint32_t *source = (const uint32_t *)step->input.at + (int64_t)plane * step->input.stride;
+    int64_t place = ((int64_t)(plane / planes) * step->phases + phase) * planes + plane % planes;
+    uint32_t *target = (uint32_t *)step->output + place * step->output_stride;
+    for (int32_t y = 0; y < step->rows; y++, target += step->output_row) {
+      int32_t from = y * step->stride[0] + step->phase[2 * phase] - step->pad[0];
+      if (from >= 0 && from < step->input.height)
+        repack_row(step, source + (int64_t)from * step->input.row, step->phase[2 * phase + 1], target);
+      else
+        for (int32_t x = 0; x < step->columns; x++) target[x] = step->padding;
     }
   }
 }

@@ -43,5 +43,5 @@ def repack(plan: Plan, source: Place, output: str, window: Window, padding_bits:
         "images": layout.images,
         "padding": word,
     }
-    plan.call("x32_repack", fields, layout.planes)
+    plan.call("x32_repack", fields, layout.planes * len(phases))
     return target, stride, like.row
