@@ -60,14 +60,14 @@ def compile_model(
     inputs = _tensor_files(program, program.inputs, "input{}.bin")
     outputs = _tensor_files(program, program.outputs, "ref_result_{}.bin")
     with whole_directory(directory, replaces=MANIFEST) as folder:
-        built = build(program, folder, target=target, threads=threads)
+        steps = build(program, folder, target=target, threads=threads)
         values = random_inputs(inputs, seed)
         references = _references(model, program, values)
         for tensor in inputs + outputs:
             write_tensor(folder, tensor, (values | references)[tensor.name])
         proof = _prove(folder, threads, program, values, references)
         artifact = Artifact(folder, target.name, inputs, outputs, layout, threads, seed, proof)
-        _describe(artifact, program.notes, [step.to_json() for step in built.steps])
+        _describe(artifact, program.notes, [step.to_json() for step in steps])
         _add_inference(folder, target)
         write_manifest(artifact)
     return replace(artifact, directory=directory)

@@ -73,7 +73,7 @@ def test_taps_show_what_each_step_computed(network, variant, tmp_path):
     model = variant(network())
     canonicalise(model)
     program, tapped = lower(model), {}
-    records = build(program, tmp_path, target=load_target("cpu"), threads=1).steps
+    records = build(program, tmp_path, target=load_target("cpu"), threads=1)
     library = Library(tmp_path, 1)
 
     def tap(step, arena):

@@ -66,15 +66,7 @@ class StepRecord:
         return StepRecord(**fields | {"shape": tuple(fields["shape"]), "kernels": tuple(fields["kernels"])})
 
 
-@dataclass(frozen=True)
-class CpuBuild:
-    """What `build` made: a record for each step, bytes of working memory."""
-
-    steps: tuple[StepRecord, ...]
-    arena_bytes: int
-
-
-def build(program: Program, directory: Path, *, target: Target, threads: int) -> CpuBuild:
+def build(program: Program, directory: Path, *, target: Target, threads: int) -> tuple[StepRecord, ...]:
     """Compile a program: write deploy.c, deploy.so, deploy.params and openwork.h into a directory.
 
     Args:
@@ -82,6 +74,7 @@ def build(program: Program, directory: Path, *, target: Target, threads: int) ->
         directory: exists.
         target: what to compile for, and whose instruction sets the library brings kernels for.
         threads: for which work is divided; the library runs with any number.
+    Returns: a record for each step of the program.
     Raises: BuildError: no compiler, a failing compiler, or a tensor that no kernel takes.
         TargetError: an instruction set without kernels.
     """
@@ -99,7 +92,7 @@ def build(program: Program, directory: Path, *, target: Target, threads: int) ->
         plain.write_text(source.text)
         compile_object(compiler, Source(plain, (), kernels[0].include), plain.with_suffix(".o"))
         link_library(compiler, [*objects, plain.with_suffix(".o")], directory / "deploy.so")
-    return CpuBuild(_records(plan, arena), arena.size)
+    return tuple(_record(plan, arena, index, step) for index, step in enumerate(program.steps))
 
 
 def kernel_sources(target: Target) -> list[Source]:
@@ -161,10 +154,6 @@ def _from_planes(raw: NDArray[np.uint8], layout: Planes) -> NDArray[np.uint8]:
         return np.ascontiguousarray(pixels)
     channels = pixels.transpose(0, 3, 1, 2).reshape(layout.images, -1, layout.height, layout.width)
     return np.ascontiguousarray(channels[:, : layout.channels])
-
-
-def _records(plan: Plan, arena: Arena) -> tuple[StepRecord, ...]:
-    return tuple(_record(plan, arena, index, step) for index, step in enumerate(plan.program.steps))
 
 
 def _record(plan: Plan, arena: Arena, index: int, step: Step) -> StepRecord:

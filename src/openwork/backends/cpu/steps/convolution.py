@@ -66,6 +66,7 @@ def conv(plan: Plan, step: Conv) -> None:
     else:
         fields["bias"] = plan.param(_folded_bias(weight, bias, pad))
         to = step.requantize
+        # Before a residual is added the result is no buffer, so its zero point stays as the graph has it.
         middle = "int8" if step.residual is None and plan.dtype(step.output) == "int8" else "uint8"
         fields["requantize"] = requantize(plan, to, middle, len(weight))
         if step.residual is not None:
