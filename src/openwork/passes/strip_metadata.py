@@ -4,6 +4,8 @@ from typing import Any
 
 import onnx_ir as ir
 
+from openwork.graph import rounding_of, set_rounding
+
 
 def strip_metadata(model: ir.Model) -> bool:
     """Clear doc strings and metadata_props everywhere.
@@ -11,10 +13,11 @@ def strip_metadata(model: ir.Model) -> bool:
         before: Conv {"pkg.torch.onnx.stack_trace": 'File "/home/me/net.py", line 3, ...'}
         after:  Conv
 
-    Exporters leave hundreds of source lines and machine paths there. Names and numbers stay.
+    Exporters leave hundreds of source lines and machine paths there. Names and numbers stay, and how
+    the model's integers round.
 
     Requires: nothing.
-    Ensures: no doc string and no metadata on the model, its graphs and functions, and their nodes,
+    Ensures: no doc string and no metadata but the rounding on the model, its graphs and functions, and their nodes,
         attributes, values and tensors.
     """
     owners: list[Any] = [*model.graphs(), *model.functions.values()]
@@ -24,8 +27,12 @@ def strip_metadata(model: ir.Model) -> bool:
         parts += [graph, *graph.inputs]
         for node in graph:
             parts += [node, *node.outputs, *node.attributes.values()]
+    rounding = rounding_of(model)
+    set_rounding(model, "float32")  # set aside: it is no remark
     # Lists, not generators: any() would stop at the first part that had something to clear.
-    return any([_clear(part) for part in parts] + [_clear_tensor(value) for value in initializers])
+    changed = any([_clear(part) for part in parts] + [_clear_tensor(value) for value in initializers])
+    set_rounding(model, rounding)
+    return changed
 
 
 def _clear(part: Any) -> bool:
