@@ -10,7 +10,6 @@ from openwork.deploy.tolerance import arithmetic, tolerance
 from openwork.graph import evaluate
 from openwork.lowering import Program, interpreter, lower
 from openwork.lowering.lower import draft_program
-from openwork.lowering.program import step_inputs
 from openwork.passes import canonicalise
 from openwork.quantization import calibrate, quantize
 from tests.backends.cpu.programs import run_everywhere
@@ -92,7 +91,7 @@ def test_each_integer_step_agrees_with_onnxruntime(model: ir.Model) -> None:
     taps = [str(node.outputs[0].name) for node in model.graph if not node.inputs[0].is_initializer()]
     values = {**inputs, **evaluate(model, inputs, taps=taps)}
     for step in program.steps:
-        sources = tuple(name for name in step_inputs(step) if name not in program.constants)
+        sources = tuple(name for name in step.reads if name not in program.constants)
         alone = Program(sources, (step.output,), program.buffers, program.constants, (step,))
         result = interpreter.run(alone, {name: values[name] for name in sources})[step.output]
         expected = values.setdefault(step.output, result)

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openwork.deploy.difference import value_range
-from openwork.lowering import program as lowered
-from openwork.lowering.program import Program, Step, step_inputs
+from openwork.lowering import Program, Step
+from openwork.lowering import steps as lowered
 
 
 class Arithmetic(IntEnum):
@@ -28,7 +28,7 @@ def arithmetic(program: Program) -> dict[str, Arithmetic]:
     """The arithmetic behind every buffer of a program."""
     found = dict.fromkeys(program.inputs, Arithmetic.EXACT)
     for step in program.steps:
-        before = max(found.get(name, Arithmetic.EXACT) for name in step_inputs(step))
+        before = max(found.get(name, Arithmetic.EXACT) for name in step.reads)
         found[step.output] = _after(step, before)
     return found
 

@@ -7,8 +7,10 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from openwork.graph import QuantParams
-from openwork.lowering.program import Buffer, Program, Step
+from openwork.graph import QuantParams, Rounding
+from openwork.lowering.arithmetic import Buffer
+from openwork.lowering.program import Program
+from openwork.lowering.steps import Step
 
 
 class Unsupported(Exception):  # noqa: N818 - says what a node is, and never leaves this package
@@ -32,6 +34,7 @@ class Draft:
 
     opset: version of the standard ONNX operators.
     tensors: names of all tensors of the ONNX graph, which nothing else may be called.
+    rounding: how the model wants its integers rounded.
     quantized: the integers behind those float constants that come out of a DequantizeLinear.
     notes: see `Program`.
     """
@@ -40,6 +43,7 @@ class Draft:
     outputs: tuple[str, ...]
     opset: int
     tensors: frozenset[str] = frozenset()
+    rounding: Rounding = "float32"
     buffers: dict[str, Buffer] = field(default_factory=dict)
     constants: dict[str, NDArray[Any]] = field(default_factory=dict)
     quantized: dict[str, Quantized] = field(default_factory=dict)

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain
 
-from openwork.lowering.program import UNBOUNDED, Add, Clip, Conv, FullyConnected, Program, Step, step_inputs
+from openwork.lowering.arithmetic import UNBOUNDED
+from openwork.lowering.program import Program
+from openwork.lowering.steps import Add, Clip, Conv, FullyConnected, Step
 
 
 def fuse_clip(program: Program) -> Program:
@@ -79,7 +81,7 @@ def drop_unused(program: Program) -> Program:
     for step in reversed(program.steps):
         if step.output in needed:
             kept.append(step)
-            needed.update(step_inputs(step), _parameters(step))
+            needed.update(step.reads, _parameters(step))
     needed.update(program.inputs)
     return replace(
         program,
@@ -98,7 +100,7 @@ def _parameters(step: Step) -> tuple[str, ...]:
 
 def _reads(program: Program) -> Counter[str]:
     """How often each name is read; being an output of the program is one read."""
-    return Counter(chain(program.outputs, chain.from_iterable(step_inputs(step) for step in program.steps)))
+    return Counter(chain(program.outputs, chain.from_iterable(step.reads for step in program.steps)))
 
 
 PIPELINE: tuple[Callable[[Program], Program], ...] = (drop_unused, fuse_clip, fuse_residual)

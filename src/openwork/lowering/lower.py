@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from openwork.errors import ModelError, UnsupportedError, UnsupportedNode
-from openwork.graph import constant, static_shape
+from openwork.graph import constant, rounding_of, static_shape
+from openwork.lowering.arithmetic import Buffer
 from openwork.lowering.draft import Draft, Unsupported
 from openwork.lowering.fuse import fuse
 from openwork.lowering.integers import use_integers
 from openwork.lowering.operators import OPERATORS
-from openwork.lowering.program import Buffer, Program
+from openwork.lowering.program import Program
 
 
 def lower(model: ir.Model) -> Program:
@@ -45,6 +46,7 @@ def _translated(model: ir.Model) -> Draft:
         outputs=tuple(_name(value) for value in graph.outputs),
         opset=graph.opset_imports.get("", 1),
         tensors=frozenset(_name(value) for node in graph for value in node.outputs),
+        rounding=rounding_of(model),
         buffers={_name(value): _buffer(value) for value in graph.inputs},
         constants={name: array for name, array in constants.items() if array is not None},
     )
@@ -67,17 +69,17 @@ def _translate(node: ir.Node, draft: Draft) -> None:
     """Add the step of one node, or its constant result. Raises: Unsupported."""
     if not _known_operator(node):
         raise Unsupported("openwork does not have this operator")
-    for value in node.outputs[1:]:
-        if value.uses() or value.is_graph_output():
-            raise Unsupported(f"its output {value.name!r} is used; openwork takes only the first output")
-    rule, dtypes = OPERATORS[node.op_type]
+    operator = OPERATORS[node.op_type]
+    outputs = [value for value in node.outputs if value is node.outputs[0] or value.uses() or value.is_graph_output()]
+    if len(outputs) > 1 and not operator.many:
+        raise Unsupported(f"its output {outputs[1].name!r} is used; openwork takes only the first output")
     activations = [value for value in node.inputs if value is not None and value.name not in draft.constants]
-    for value in (*activations, node.outputs[0]):
-        _check(value, dtypes)
-    step = rule(node, draft)
-    if step is not None:
-        draft.buffers[step.output] = _buffer(node.outputs[0])
-        draft.steps.append(step)
+    for value in (*activations, *outputs):
+        _check(value, operator.dtypes)
+    result = operator.rule(node, draft)
+    steps = [] if result is None else list(result) if isinstance(result, Sequence) else [result]
+    draft.buffers |= {_name(value): _buffer(value) for value in outputs if _name(value) not in draft.constants}
+    draft.steps += steps
 
 
 def _known_operator(node: ir.Node) -> bool:

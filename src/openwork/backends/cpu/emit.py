@@ -10,7 +10,7 @@ import numpy as np
 
 from openwork.backends.cpu.kernels import STEP_OF
 from openwork.backends.cpu.plan import Address, Call, Param, Plan, Value
-from openwork.lowering import Arena, Buffer, Program, Step, step_inputs
+from openwork.lowering import Arena, Buffer, Program, Step
 
 _TYPES = {
     "float32": "OPENWORK_FLOAT32",
@@ -181,7 +181,7 @@ def _step_text(program: Program, step: Step) -> str:
     """What a step does, in numbers only: operator, shapes, dtypes."""
     sources = [
         program.buffers[name] if name in program.buffers else Buffer(program.constants[name].shape, "constant")
-        for name in step_inputs(step)
+        for name in step.reads
     ]
     weight = getattr(step, "weight", None)
     parts = [_shape_text(buffer) for buffer in sources]

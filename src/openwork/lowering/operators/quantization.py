@@ -1,31 +1,34 @@
 """QuantizeLinear and DequantizeLinear: steps on activations, more constants on constants."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
 from openwork.graph import QuantParams, static_shape
 from openwork.lowering.draft import Draft, Quantized, Unsupported, input_name, output_name
-from openwork.lowering.program import Dequantize, Quantize
+from openwork.lowering.operators.rule import Operator, node_name
+from openwork.lowering.steps import Dequantize, Quantize
 
 
-def quantize(node: ir.Node, draft: Draft) -> Quantize | None:
+def _quantize(node: ir.Node, draft: Draft) -> Quantize | None:
     """The step of a QuantizeLinear; on a constant none, its integers become a constant."""
     source, target, params = input_name(node), output_name(node), _params(node, draft)
     if source in draft.constants:
         draft.constants[target] = params.quantize(draft.constants[source])
         return None
-    return Quantize(node.name or "", source, target, *_per_tensor(params))
+    return Quantize(node_name(node), source, target, *_per_tensor(params))
 
 
-def dequantize(node: ir.Node, draft: Draft) -> Dequantize | None:
+def _dequantize(node: ir.Node, draft: Draft) -> Dequantize | None:
     """The step of a DequantizeLinear; on a constant none, its reals become a constant that knows its integers."""
     source, target, params = input_name(node), output_name(node), _params(node, draft)
     if source in draft.constants:
         draft.constants[target] = params.dequantize(draft.constants[source])
         draft.quantized[target] = Quantized(source, params)
         return None
-    return Dequantize(node.name or "", source, target, *_per_tensor(params))
+    return Dequantize(node_name(node), source, target, *_per_tensor(params))
 
 
 def _per_tensor(params: QuantParams) -> tuple[float, int]:
@@ -62,3 +65,9 @@ def _params(node: ir.Node, draft: Draft) -> QuantParams:
 
 def _flat_int32(array: NDArray[np.generic]) -> NDArray[np.int32]:
     return array.reshape(-1).astype(np.int32)
+
+
+OPERATORS: Mapping[str, Operator] = {
+    "DequantizeLinear": Operator(_dequantize, ("float32", "int8", "uint8")),
+    "QuantizeLinear": Operator(_quantize, ("float32", "int8", "uint8")),
+}

@@ -1,0 +1,83 @@
+"""NumPy that several steps' meanings share: bounds, exact sums, padding and windows."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Values = Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A typed tensor: shape in elements, dtype as NumPy names it (`float32`, `uint8`, `int8`, ...)."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Float results are clamped into [low, high]: Relu is (0, inf), Relu6 is (0, 6), none is (-inf, inf)."""
+
+    low: float = -inf
+    high: float = inf
+
+    def clamp(self, x: Array) -> Array:
+        return np.clip(x, np.float32(self.low), np.float32(self.high))
+
+
+UNBOUNDED = Bounds()
+
+
+def rounded(real: Array, zero_point: int, low: int, high: int) -> Array:
+    """Half to even, clamped while still float32: whole numbers that fit the integer type they are for."""
+    return np.clip(np.rint(real) + np.float32(zero_point), np.float32(low), np.float32(high))
+
+
+def dequantized(integers: Array, zero_point: int, scale: float) -> Array:
+    """float32(integer - zero_point) * scale."""
+    return (integers.astype(np.int32) - zero_point).astype(np.float32) * np.float32(scale)
+
+
+def exact(x: Array, zero_point: int, weight: Array) -> tuple[Array, Array]:
+    """Integers as float64, for BLAS: proved to be so small that every sum of products is exact."""
+    centred, weight = x.astype(np.float64) - zero_point, weight.astype(np.float64)
+    largest_row = np.abs(weight).reshape(len(weight), -1).sum(axis=1).max()
+    assert np.abs(centred).max() * largest_row < 2**53, "sums of products are not exact in float64"
+    return centred, weight
+
+
+def int32(whole: Array) -> Array:
+    """An int32 accumulator: what does not fit wraps around, as it does in hardware."""
+    return whole.astype(np.int64).astype(np.int32)
+
+
+def padded(x: Array, pads: Sequence[int], value: float) -> Array:
+    """x [N, C, spatial...] with `value` around it; pads as in ONNX: all begins, then all ends."""
+    spatial = len(pads) // 2
+    widths = [(0, 0), (0, 0), *zip(pads[:spatial], pads[spatial:], strict=True)]
+    return np.pad(x, widths, constant_values=value) if any(pads) else x
+
+
+def windows(
+    padded: Array, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
+) -> Iterator[tuple[tuple[int, ...], Array]]:
+    """Yield each tap of the kernel and what it sees at all output pixels: a view [N, C, out spatial...]."""
+    axes = list(zip(padded.shape[2:], kernel, strides, dilations, strict=True))
+    pixels = [(size - dilation * (width - 1) - 1) // stride + 1 for size, width, stride, dilation in axes]
+    for tap in np.ndindex(*kernel):
+        starts = [at * dilation for at, dilation in zip(tap, dilations, strict=True)]
+        seen = tuple(
+            slice(start, start + stride * (count - 1) + 1, stride)
+            for start, stride, count in zip(starts, strides, pixels, strict=True)
+        )
+        yield tap, padded[:, :, *seen]

@@ -1,0 +1,6 @@
+"""Float steps that stand between Dequantize and Quantize become steps on integers, and with what numbers."""
+
+from openwork.lowering.integers.place import use_integers
+from openwork.lowering.integers.weighted import largest_accumulator
+
+__all__ = ["largest_accumulator", "use_integers"]

@@ -1,0 +1,93 @@
+"""The steps of a Program, by what they do. Each says what it reads (`reads`) and what it means (`compute`)."""
+
+from openwork.lowering.steps.convolution import Conv, FullyConnected
+from openwork.lowering.steps.elementwise import (
+    Add,
+    Binary,
+    Cast,
+    Clip,
+    Dequantize,
+    Lookup,
+    Quantize,
+    Rescale,
+    Select,
+    Unary,
+)
+from openwork.lowering.steps.matrix import MatMul
+from openwork.lowering.steps.moving import (
+    Concat,
+    Expand,
+    Gather,
+    Pad,
+    Resampling,
+    Reshape,
+    Resize,
+    Slice,
+    Transpose,
+)
+from openwork.lowering.steps.pooling import AveragePool, MaxPool
+from openwork.lowering.steps.reducing import ArgMax, Mean, Normalize, Reduce, Softmax
+
+Step = (
+    Add
+    | ArgMax
+    | AveragePool
+    | Binary
+    | Cast
+    | Clip
+    | Concat
+    | Conv
+    | Dequantize
+    | Expand
+    | FullyConnected
+    | Gather
+    | Lookup
+    | MatMul
+    | MaxPool
+    | Mean
+    | Normalize
+    | Pad
+    | Quantize
+    | Reduce
+    | Rescale
+    | Reshape
+    | Resize
+    | Select
+    | Slice
+    | Softmax
+    | Transpose
+    | Unary
+)
+
+__all__ = [
+    "Add",
+    "ArgMax",
+    "AveragePool",
+    "Binary",
+    "Cast",
+    "Clip",
+    "Concat",
+    "Conv",
+    "Dequantize",
+    "Expand",
+    "FullyConnected",
+    "Gather",
+    "Lookup",
+    "MatMul",
+    "MaxPool",
+    "Mean",
+    "Normalize",
+    "Pad",
+    "Quantize",
+    "Reduce",
+    "Resampling",
+    "Rescale",
+    "Reshape",
+    "Resize",
+    "Select",
+    "Slice",
+    "Softmax",
+    "Step",
+    "Transpose",
+    "Unary",
+]

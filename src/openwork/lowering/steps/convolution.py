@@ -1,0 +1,92 @@
+"""Convolutions and fully connected layers: steps with weights of their own."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from openwork.lowering.arithmetic import UNBOUNDED, Array, Bounds, Buffer, Values, exact, int32, padded, windows
+from openwork.lowering.requantize import Requantize
+from openwork.lowering.steps.elementwise import Add
+
+
+@dataclass(frozen=True, eq=False)
+class Conv:
+    """Convolution with 1 or 2 spatial dimensions, any stride, padding, dilation, groups.
+
+    Float: output = bounds(conv(input, weight) + bias).
+    Integer (`requantize` is set): int32 accumulator = conv(input - input_zero_point, weight) + bias, padded with
+    real zeros (that is, input_zero_point), then requantized. Weight is int8, symmetric; bias int32.
+    If `residual` is set, the result (already bounded and requantized) becomes residual.inputs[0], and the
+    step's output is the output of that Add: the two roundings of the graph are kept.
+
+    pads: (begin..., end...) in elements, as in ONNX.
+    """
+
+    name: str
+    input: str
+    output: str
+    weight: str
+    bias: str | None
+    strides: tuple[int, ...]
+    pads: tuple[int, ...]
+    dilations: tuple[int, ...]
+    groups: int = 1
+    bounds: Bounds = UNBOUNDED
+    input_zero_point: int = 0
+    requantize: Requantize | None = None
+    residual: Add | None = None
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return (self.input,) if self.residual is None else (self.input, self.residual.inputs[1])
+
+    def compute(self, values: Values, output: Buffer) -> Array:
+        x, weight = values[self.input], values[self.weight]
+        spatial = weight.ndim - 2
+        bias = values[self.bias].reshape(-1, *[1] * spatial) if self.bias is not None else 0
+        if self.requantize is None:
+            y = self.bounds.clamp(self._convolve(x, weight) + bias)
+        else:
+            sums = self._convolve(*exact(x, self.input_zero_point, weight))
+            y = self.requantize.apply(int32(sums + bias), trailing=spatial)
+        return y if self.residual is None else self.residual.of(y, values[self.residual.inputs[1]])
+
+    def _convolve(self, x: Array, weight: Array) -> Array:
+        """The sum over all taps of the kernel: weights of the tap @ what the tap sees at each output pixel."""
+        channels_out, channels_in, *kernel = weight.shape
+        groups = self.groups
+        by_group = weight.reshape(groups, channels_out // groups, channels_in, *kernel)
+        by_tap = np.ascontiguousarray(np.moveaxis(by_group, (0, 1, 2), (-3, -2, -1)))
+        total: Array | None = None
+        for tap, seen in windows(padded(x, self.pads, 0), kernel, self.strides, self.dilations):
+            pixels = seen.shape[2:]
+            product = by_tap[tap] @ seen.reshape(len(x), groups, channels_in, -1)
+            total = product if total is None else np.add(total, product, out=total)
+        assert total is not None
+        return total.reshape(len(x), channels_out, *pixels)
+
+
+@dataclass(frozen=True, eq=False)
+class FullyConnected:
+    """output[..., out] = bounds(input[..., in] @ weight[out, in].T + bias); integers as in `Conv`."""
+
+    name: str
+    input: str
+    output: str
+    weight: str
+    bias: str | None
+    bounds: Bounds = UNBOUNDED
+    input_zero_point: int = 0
+    requantize: Requantize | None = None
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return (self.input,)
+
+    def compute(self, values: Values, output: Buffer) -> Array:
+        x, weight = values[self.input], values[self.weight]
+        bias = values[self.bias] if self.bias is not None else 0
+        if self.requantize is None:
+            return self.bounds.clamp(x @ weight.T + bias)
+        centred, exact_weight = exact(x, self.input_zero_point, weight)
+        return self.requantize.apply(int32(centred @ exact_weight.T + bias))

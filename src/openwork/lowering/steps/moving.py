@@ -1,0 +1,182 @@
+"""Steps that move elements and compute nothing: any dtype; integers must be of equal quantization."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openwork.lowering.arithmetic import Array, Buffer, Values
+
+
+@dataclass(frozen=True)
+class Concat:
+    """Inputs behind one another along one non-negative axis; all of one dtype, integers of equal quantization."""
+
+    name: str
+    inputs: tuple[str, ...]
+    output: str
+    axis: int
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return self.inputs
+
+    def compute(self, values: Values, output: Buffer) -> Array:
+        return np.concatenate([values[name] for name in self.inputs], axis=self.axis)
+
+
+@dataclass(frozen=True)
+class Transpose:
+    """Axes permuted: output axis i is input axis perm[i]."""
+
+    name: str
+    input: str
+    output: str
+    perm: tuple[int, ...]
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return (self.input,)
+
+    def compute(self, values: Values, output: Buffer) -> Array:
+        return values[self.input].transpose(self.perm)
+
+
+@dataclass(frozen=True)
+class Reshape:
+    """The same elements in row-major order under another shape (the output buffer's)."""
+
+    name: str
+    input: str
+    output: str
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return (self.input,)
+
+    def compute(self, values: Values, output: Buffer) -> Array:
+        return values[self.input].reshape(output.shape)
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Every steps[i]-th element along axis i from starts[i] on, as many as the output has. Steps may be negative."""
+
+    name: str
+    input: str
+    output: str
+    starts: tuple[int, ...]
+    steps: tuple[int, ...]
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return (self.input,)
+
+    def compute(self, values: Values, output: Buffer) -> Array:
+        axes = zip(self.starts, self.steps, output.shape, strict=True)
+        return values[self.input][np.ix_(*(start + step * np.arange(count) for start, step, count in axes))]
+
+
+@dataclass(frozen=True)
+class Expand:
+    """Dimensions of size 1 repeated to the output's shape, as NumPy broadcasts."""
+
+    name: str
+    input: str
+    output: str
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return (self.input,)
+
+    def compute(self, values: Values, output: Buffer) -> Array:
+        return np.broadcast_to(values[self.input], output.shape)
+
+
+@dataclass(frozen=True)
+class Pad:
+    """The input with elements around it. pads: (begin..., end...) of every axis, none negative.
+
+    value: what `constant` padding is, in the input's dtype (for integers, their zero point stands for 0).
+    """
+
+    name: str
+    input: str
+    output: str
+    pads: tuple[int, ...]
+    mode: Literal["constant", "edge", "reflect", "wrap"] = "constant"
+    value: float = 0
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return (self.input,)
+
+    def compute(self, values: Values, output: Buffer) -> Array:
+        x = values[self.input]
+        widths = list(zip(self.pads[: x.ndim], self.pads[x.ndim :], strict=True))
+        if self.mode == "constant":
+            return np.pad(x, widths, constant_values=self.value)
+        return np.pad(x, widths, mode=self.mode)
+
+
+@dataclass(frozen=True)
+class Gather:
+    """Rows of data (inputs[0]) along a non-negative axis, at the places in indices (inputs[1]).
+
+    Indices are int32 or int64, negative ones count from the end; those outside are clamped into the axis, so that
+    nothing outside the data is ever read. They may be a constant.
+    """
+
+    name: str
+    inputs: tuple[str, str]
+    output: str
+    axis: int
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return self.inputs
+
+    def compute(self, values: Values, output: Buffer) -> Array:
+        data, indices = (values[name] for name in self.inputs)
+        size = data.shape[self.axis]
+        places = np.clip(np.where(indices < 0, indices + size, indices), 0, size - 1)
+        return np.take(data, places, self.axis)
+
+
+@dataclass(frozen=True, eq=False)
+class Resampling:
+    """How one axis is resized: output element i is the sum over k of weights[i, k] * input element places[i, k].
+
+    axis: non-negative. places: int32[size, taps]. weights: float32[size, taps], or None for one tap of weight 1
+    (nearest): then elements are only moved.
+    """
+
+    axis: int
+    places: NDArray[np.int32]
+    weights: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Resize:
+    """Images resized along some axes, one after the other, in the order of `axes`. Nearest takes any dtype."""
+
+    name: str
+    input: str
+    output: str
+    axes: tuple[Resampling, ...]
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return (self.input,)
+
+    def compute(self, values: Values, output: Buffer) -> Array:
+        x = values[self.input]
+        for each in self.axes:
+            taps = np.take(x, each.places, each.axis)  # [..., size, taps, ...]
+            if each.weights is None:
+                x = taps.squeeze(each.axis + 1)
+            else:
+                trailing = [1] * (x.ndim - each.axis - 1)
+                x = (taps * each.weights.reshape(*each.weights.shape, *trailing)).sum(each.axis + 1, dtype=np.float32)
+        return x

@@ -1,0 +1,138 @@
+"""Steps that look along axes: means, sums, largest elements, softmax, normalization."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from openwork.lowering.arithmetic import Array, Buffer, Values
+from openwork.lowering.requantize import Requantize
+
+
+@dataclass(frozen=True, eq=False)
+class Mean:
+    """Mean over `axes` (non-negative); whether they are kept is seen from the output's shape.
+
+    Integer: y = clip(rint(float32(sum(input - input_zero_point)) / float32(count) * scale) + zero_point, low, high).
+    """
+
+    name: str
+    input: str
+    output: str
+    axes: tuple[int, ...]
+    input_zero_point: int = 0
+    requantize: Requantize | None = None
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return (self.input,)
+
+    def compute(self, values: Values, output: Buffer) -> Array:
+        x = values[self.input]
+        if self.requantize is None:
+            return x.mean(self.axes, dtype=np.float32).reshape(output.shape)
+        sums = (x.astype(np.int32) - self.input_zero_point).sum(self.axes, dtype=np.int32)
+        count = np.prod([x.shape[axis] for axis in self.axes], dtype=np.float32)
+        return self.requantize.apply(sums.astype(np.float32) / count).reshape(output.shape)
+
+
+@dataclass(frozen=True)
+class Reduce:
+    """sum, max, min or product over `axes` (non-negative); whether they are kept is seen from the output's shape.
+
+    float32, int32 or int64. The largest and smallest also of int8 and uint8, unchanged (integers of equal
+    quantization).
+    """
+
+    name: str
+    input: str
+    output: str
+    axes: tuple[int, ...]
+    function: Literal["sum", "max", "min", "prod"]
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return (self.input,)
+
+    def compute(self, values: Values, output: Buffer) -> Array:
+        x = values[self.input]
+        functions = {"sum": np.add, "max": np.maximum, "min": np.minimum, "prod": np.multiply}
+        return functions[self.function].reduce(x, self.axes, dtype=x.dtype).reshape(output.shape)
+
+
+@dataclass(frozen=True)
+class ArgMax:
+    """Index (int64) of the largest element along a non-negative axis; the first of equals, or the last.
+
+    Whether the axis is kept is seen from the output's shape. float32, int32, int64, int8 or uint8.
+    """
+
+    name: str
+    input: str
+    output: str
+    axis: int
+    smallest: bool = False
+    last: bool = False
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return (self.input,)
+
+    def compute(self, values: Values, output: Buffer) -> Array:
+        x = values[self.input]
+        find = np.argmin if self.smallest else np.argmax
+        if not self.last:
+            return find(x, self.axis).reshape(output.shape)
+        return (x.shape[self.axis] - 1 - find(np.flip(x, self.axis), self.axis)).reshape(output.shape)
+
+
+@dataclass(frozen=True)
+class Softmax:
+    """exp(x - max(x)) / sum(exp(x - max(x))) along one non-negative axis, float; or the logarithm of it."""
+
+    name: str
+    input: str
+    output: str
+    axis: int
+    logarithm: bool = False
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return (self.input,)
+
+    def compute(self, values: Values, output: Buffer) -> Array:
+        x = values[self.input]
+        shifted = x - x.max(self.axis, keepdims=True)
+        powers = np.exp(shifted)
+        sums = powers.sum(self.axis, keepdims=True)
+        return shifted - np.log(sums) if self.logarithm else powers / sums
+
+
+@dataclass(frozen=True)
+class Normalize:
+    """(x - mean) / sqrt(variance + epsilon) * scale + bias, float; mean and variance over `axes` (non-negative).
+
+    LayerNormalization (Ba et al. 2016, arXiv:1607.06450), InstanceNormalization, and, with `centred` unset (mean
+    taken as 0), RMSNormalization. scale, bias: constants or buffers that broadcast against x, or None.
+    """
+
+    name: str
+    input: str
+    output: str
+    axes: tuple[int, ...]
+    epsilon: float
+    scale: str | None
+    bias: str | None
+    centred: bool = True
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return tuple(name for name in (self.input, self.scale, self.bias) if name is not None)
+
+    def compute(self, values: Values, output: Buffer) -> Array:
+        x = values[self.input].astype(np.float64)
+        if self.centred:
+            x = x - x.mean(self.axes, keepdims=True)
+        y = x / np.sqrt(np.square(x).mean(self.axes, keepdims=True) + self.epsilon)
+        y = y if self.scale is None else y * values[self.scale]
+        return (y if self.bias is None else y + values[self.bias]).astype(np.float32)
