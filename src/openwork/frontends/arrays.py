@@ -64,6 +64,15 @@ def names_in(path: Path) -> list[str]:
         return archive.files
 
 
+def read_archive(path: Path) -> dict[str, Array]:
+    """All arrays of an .npz file, by name.
+
+    Raises: DataError: it cannot be read, or holds pickled objects.
+    """
+    with _archive(path) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
 def _open(path: Path, tensor: TensorSpec) -> Array:
     try:
         match path.suffix:

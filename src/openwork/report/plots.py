@@ -119,10 +119,15 @@ PLOTS: Mapping[str, Callable[[Results], Figure]] = {
 
 def render(name: str, results: Results) -> tuple[str, bytes]:
     """Draw the plot of that name in PLOTS. Returns: SVG text and PNG bytes, without dates."""
+    return draw(lambda: PLOTS[name](results))
+
+
+def draw(make: Callable[[], Figure]) -> tuple[str, bytes]:
+    """Draw a figure in the style of all plots. Returns: SVG text and PNG bytes, without dates."""
     undated = {"Date": None, "Creator": None, "Format": None, "Type": None}
     svg, png = io.StringIO(), io.BytesIO()
     with rc_context(STYLE):
-        figure = PLOTS[name](results)
+        figure = make()
         figure.savefig(svg, format="svg", metadata=undated)
         figure.savefig(png, format="png", metadata={"Software": None})
     return svg.getvalue(), png.getvalue()

@@ -1,0 +1,116 @@
+"""openwork analyse"""
+
+from pathlib import Path
+
+import click
+
+from openwork.cli.config import config_option, node_name
+from openwork.cli.options import PATH, Shapes, batch_option, image_options, json_option, shapes_option
+from openwork.cli.output import note, print_json, print_line, print_table, stages, told
+
+
+@click.command()
+@config_option(
+    {
+        "graph": "model",
+        "SAVE_PATH": "quantized",
+        "params": "params",
+        "input_images": "data",
+        "input_node": "input_node",
+        "output_node": "output_node",
+        "strategy": "strategy",
+    }
+)
+@click.argument("model", metavar="FLOAT", type=PATH)
+@click.argument("quantized", metavar="QUANT", type=PATH)
+@click.option("--data", multiple=True, required=True, help="What to run: FILE, a folder of images, or NAME=FILE.")
+@click.option("-o", "--output", type=PATH, help="A directory for the page, its plot and the CSV file.")
+@click.option("--limit", type=click.IntRange(1), help="Batches to run; all unless given.")
+@click.option("--integers", is_flag=True, help="Run QUANT in true integers instead of float arithmetic.")
+@click.option("--strategy", help="Of QUANT; one that ends in _t means --integers.")
+@click.option("--params", type=PATH, help="An .npz file of arrays that replace weights of FLOAT, by name.")
+@click.option("--input-node", help="The input that --data feeds, where there are several.")
+@click.option("--output-node", help="The output, or tensor inside, that the final distance is about.")
+@image_options
+@shapes_option
+@batch_option
+@json_option
+def command(
+    model: Path,
+    quantized: Path,
+    data: tuple[str, ...],
+    output: Path | None,
+    limit: int | None,
+    integers: bool,
+    strategy: str | None,
+    params: Path | None,
+    input_node: str | None,
+    output_node: str | None,
+    mean: tuple[float, ...],
+    scale: tuple[float, ...],
+    shapes: Shapes,
+    batch: int,
+    as_json: bool,
+) -> None:
+    """Show layer by layer what quantization did to a network.
+
+    FLOAT is the model before `openwork quantize`, QUANT the one after. For each layer: the error that it makes
+    by itself, on the float network's tensors, and the error that has accumulated in the whole network, as cosine
+    distance, signal to quantization noise (SQNR) and PSNR, which is graded: below 20 dB poor, below 25 acceptable,
+    below 30 good, above very good. Saturated is the share of values that the integers cannot hold. The last line
+    tells the distance of the output. With -o a page with a table to sort, a plot, and a CSV file is written.
+
+    \b
+    Example:
+      openwork analyse model.onnx int8.onnx --data images/ -o analysis
+    """
+    from itertools import islice
+
+    from openwork.frontends import (
+        ImagePreprocess,
+        count_batches,
+        input_specs,
+        load_model,
+        read_batches,
+        replace_weights,
+    )
+    from openwork.passes import canonicalise
+    from openwork.quantization.analysis import analyse
+    from openwork.report.analysis import HEADINGS, cells, record, write_analysis
+
+    true_integers = integers or (strategy or "").endswith("_t")
+    with stages() as tell:
+        tell("loading")
+        floats, coded = load_model(model), load_model(quantized)
+        for graph in (floats, coded):
+            if params is not None and graph is floats:
+                replace_weights(graph, params)
+            canonicalise(graph, shapes=dict(shapes), batch=batch)
+        inputs, preprocess = input_specs(floats), ImagePreprocess(mean, scale)
+        specs = [f"{node_name(input_node)}={spec}" for spec in data] if input_node else data
+        total = min(limit or 1 << 62, count_batches(specs, inputs))
+        batches = islice(read_batches(specs, inputs, preprocess=preprocess), limit)
+        analysis = analyse(
+            floats,
+            coded,
+            told(tell, "analysing", batches, total),
+            true_integers=true_integers,
+            output=None if output_node is None else node_name(output_node),
+        )
+        if output is not None:
+            tell("writing")
+            facts = {
+                "float model": model.name,
+                "quantized model": quantized.name,
+                "run as": "true integers (interpreter)" if true_integers else "fake quantization (onnxruntime)",
+                "batches": str(analysis.batches),
+            }
+            write_analysis(analysis, f"{quantized.name} against {model.name}", facts, output)
+    if output is not None:
+        note(f"{output / 'analysis.html'}: written")
+    if as_json:
+        layers = [record(layer) for layer in analysis.layers]
+        print_json({"layers": layers, "batches": analysis.batches, "final_distance": analysis.final_distance})
+        return
+    print_table(HEADINGS, [cells(layer) for layer in analysis.layers], left=2)
+    print_line(f"final distance {analysis.final_distance}")

@@ -1,0 +1,136 @@
+"""How often a classifier is right."""
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openwork.errors import DataError
+
+Values = Mapping[str, NDArray[Any]]
+
+# From a batch of inputs to scores [batch, classes, 1...].
+Classify = Callable[[Values], NDArray[Any]]
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Shares of `count` samples whose label has the highest score, or is among the five highest."""
+
+    top1: float
+    top5: float
+    count: int
+
+
+def accuracies(
+    classifiers: Mapping[Key, Classify], batches: Iterable[Values], labels: Sequence[int]
+) -> dict[Key, Accuracy]:
+    """Run classifiers on the same samples; the data is read once.
+
+    Args:
+        batches: {input name: array}, in the order of `labels`; at most as many samples are used as have labels.
+    Raises: DataError: no batch, a label that is no class, or fewer labels than samples in a batch.
+    """
+    right = {name: np.zeros(2, np.int64) for name in classifiers}
+    count = 0
+    for batch in batches:
+        size = len(next(iter(batch.values())))
+        truth = np.asarray(labels[count : count + size], np.int64)
+        if len(truth) < size:
+            raise DataError(f"labels: {len(labels)} for more samples than that; give one label for each sample")
+        for name, classify in classifiers.items():
+            scores = classify(batch)
+            if scores.ndim < 2 or scores.size != scores.shape[0] * scores.shape[1] or len(scores) != size:
+                raise DataError(
+                    f"{name}: an output of shape {scores.shape} is no score for each class; name the output"
+                )
+            right[name] += _right(scores.reshape(size, -1), truth)
+        count += size
+    if count == 0:
+        raise DataError("the data is empty; give at least one batch")
+    return {name: Accuracy(float(each[0] / count), float(each[1] / count), count) for name, each in right.items()}
+
+
+def _right(scores: NDArray[Any], truth: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many labels are first, and how many among the first five. Equal scores: the lower class is first."""
+    classes = scores.shape[1]
+    if truth.min() < 0 or truth.max() >= classes:
+        raise DataError(f"labels: {truth.max()} is no class of {classes}; labels count from 0")
+    own = scores[np.arange(len(truth)), truth][:, None]
+    earlier = np.arange(classes) < truth[:, None]
+    rank = ((scores > own) | ((scores == own) & earlier)).sum(1)
+    return np.array([(rank < 1).sum(), (rank < 5).sum()])
+
+
+def scores_of(run: Callable[[Values], Values], outputs: Sequence[str], output: str | None) -> Classify:
+    """The classifier that a network is.
+
+    Args:
+        run: from inputs to outputs by name.
+        outputs: the names of all; the first is the one with the scores unless `output` names it.
+    Raises: DataError: there is no such output.
+    """
+    name = outputs[0] if output is None else output
+    if name not in outputs:
+        raise DataError(f"output {name!r}: the model has none of that name; choose from {', '.join(outputs)}")
+    return lambda batch: run(batch)[name]
+
+
+def read_labels(path: Path, class_names: Path | None = None) -> list[int]:
+    """Labels from a .npy file of integers, or from a text file: the last word of each line, a number or a class's name.
+
+    Args:
+        class_names: a text file with the name of a class first on each line, in the order of the classes.
+    Raises: DataError: a file cannot be read, or a label is neither.
+    """
+    if path.suffix == ".npy":
+        return _read_array(path)
+    known = {}
+    if class_names is not None:
+        known = {words[0]: index for index, words in enumerate(_words(class_names))}
+    labels = []
+    for words in _words(path):
+        word = words[-1]
+        if word not in known and not word.isdecimal():
+            raise DataError(f"{path}: {word!r} is neither a number nor a class; name classes with --label-file")
+        labels.append(known[word] if word in known else int(word))
+    return labels
+
+
+def read_image_list(path: Path) -> list[Path]:
+    """The images of a list with a path and a label on each line, relative to the list.
+
+    Raises: DataError: a line has no label, or an image is missing.
+    """
+    images = []
+    for words in _words(path):
+        if len(words) != 2:
+            raise DataError(f"{path}: the line {' '.join(words)!r} is not an image and its label; write both")
+        image = path.parent / words[0]
+        if not image.is_file():
+            raise DataError(f"{image}: no such file; check the list {path}")
+        images.append(image)
+    return images
+
+
+def _read_array(path: Path) -> list[int]:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read as labels ({error}); save a NumPy array of integers") from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "iu":
+        raise DataError(f"{path}: holds no integers; save one label for each sample")
+    return [int(label) for label in array.ravel()]
+
+
+def _words(path: Path) -> list[list[str]]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as text ({error}); check the path") from error
+    return [line.split() for line in lines if line.strip()]

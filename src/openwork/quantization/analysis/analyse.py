@@ -1,0 +1,263 @@
+"""How far quantization moves each tensor: by the layer's own error, and by all that has accumulated before it."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf, log10, sqrt
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from openwork.errors import DataError, ModelError
+from openwork.graph import Evaluator, QuantParams
+from openwork.lowering import interpreter
+from openwork.lowering.lower import draft_program
+from openwork.quantization.analysis.coded import Coded, coded_tensors
+from openwork.quantization.analysis.own_errors import own_errors_model
+
+Values = Mapping[str, NDArray[Any]]
+Runner = Callable[[Values], Values]
+
+
+@dataclass(frozen=True)
+class Error:
+    """How far a tensor lies from its float reference, over all samples.
+
+    distance: cosine distance, 0 to 2. sqnr: signal to quantization noise ratio, 10 log10(signal / noise), dB.
+    psnr: 10 log10(range^2 / mean squared error), dB, the range being the reference's. max_error: in its own unit.
+    """
+
+    distance: float
+    sqnr: float
+    psnr: float
+    max_error: float
+
+    @property
+    def grade(self) -> str:
+        """Of the PSNR, as MERA grades it: below 20 dB poor, 25 acceptable, 30 good, above very good."""
+        limits = ((20, "poor"), (25, "acceptable"), (30, "good"))
+        return next((name for limit, name in limits if self.psnr < limit), "very good")
+
+
+@dataclass(frozen=True)
+class LayerError:
+    """What quantization did to one layer.
+
+    name, operator: of the float graph. tensor: the one compared: the layer's output, behind its Relu or Clip.
+    bits: of the tensor's integers; 32 where it stays float.
+    own: the layer on the float network's own inputs, quantized. accumulated: in the whole quantized network.
+    saturation: share of the float network's values that lie outside what the integers can be.
+    """
+
+    name: str
+    operator: str
+    tensor: str
+    bits: int
+    own: Error
+    accumulated: Error
+    saturation: float
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """layers: in graph order. outputs: accumulated error of each output of the network. batches: how many were run."""
+
+    layers: tuple[LayerError, ...]
+    outputs: Mapping[str, Error]
+    batches: int
+
+    @property
+    def final_distance(self) -> float:
+        """The largest cosine distance of any output."""
+        return max(error.distance for error in self.outputs.values())
+
+
+def analyse(
+    model: ir.Model,
+    quantized: ir.Model,
+    batches: Iterable[Values],
+    *,
+    true_integers: bool = False,
+    output: str | None = None,
+    threads: int = 2,
+) -> Analysis:
+    """Hold a quantized network against the float one it was made from, tensor by tensor.
+
+    Args:
+        model: canonicalised, float.
+        quantized: the same network with QuantizeLinear and DequantizeLinear; tensors keep their names, as
+            `quantize` and onnxruntime name them.
+        batches: {input name: array}; one at a time in memory.
+        true_integers: run the quantized network in integers, by the interpreter, instead of in float arithmetic by
+            onnxruntime ("fake" quantization).
+        output: the tensor whose error is final; every output of the network if None.
+        threads: of onnxruntime.
+    Raises: ModelError: the two are not the same network. DataError: no batch.
+    """
+    coded = coded_tensors(model, quantized)
+    rows = _rows(model, quantized, coded)
+    if not rows:
+        raise ModelError("the quantized model has no tensor of the float one; quantize this very model")
+    local, own_names = own_errors_model(model, quantized, coded)
+    references = Evaluator(
+        local, [*(row.tensor for row in rows), *(own_names[row.tensor] for row in rows)], threads=threads
+    )
+    outputs = [output] if output is not None else [str(value.name) for value in model.graph.outputs]
+    known = {*(row.tensor for row in rows), *(str(value.name) for value in model.graph.outputs)}
+    if not known.issuperset(outputs):
+        raise ModelError(f"output {output!r}: is no tensor of both models; choose from {', '.join(sorted(known))}")
+    run = _integer_runner(quantized, coded, rows) if true_integers else _float_runner(quantized, coded, rows, threads)
+    count = 0
+    finals = {name: _Sums() for name in outputs}
+    for batch in batches:
+        values, results = references.run(batch), run(batch)
+        for row in rows:
+            row.update(values[row.tensor], values[own_names[row.tensor]], results[row.tensor])
+        for name, sums in finals.items():
+            sums.update(values[name], results[name])
+        count += 1
+    if count == 0:
+        raise DataError("the data is empty; give at least one batch")
+    return Analysis(tuple(row.result() for row in rows), {name: sums.error() for name, sums in finals.items()}, count)
+
+
+@dataclass
+class _Sums:
+    """Sums over all elements of a reference r and of d, the value's difference from it."""
+
+    signal: float = 0
+    noise: float = 0
+    product: float = 0
+    largest: float = 0
+    low: float = inf
+    high: float = -inf
+    count: int = 0
+
+    def update(self, reference: NDArray[Any], value: NDArray[Any]) -> None:
+        r = reference.astype(np.float32, copy=False).ravel()
+        d = value.astype(np.float32, copy=False).ravel() - r
+        self.signal += float(r @ r)
+        self.noise += float(d @ d)
+        self.product += float(r @ d)
+        self.largest = max(self.largest, float(d.max()), -float(d.min()))
+        self.low, self.high = min(self.low, float(r.min())), max(self.high, float(r.max()))
+        self.count += r.size
+
+    def error(self) -> Error:
+        ratio = inf if self.noise == 0 else self.signal / self.noise
+        mean_square = self.noise / self.count
+        psnr = inf if mean_square == 0 else _decibel((self.high - self.low) ** 2 / mean_square)
+        return Error(self._distance(), _decibel(ratio), psnr, self.largest)
+
+    def _distance(self) -> float:
+        """1 - cos(r, v), v = r + d, from |r|^2 |v|^2 - (r.v)^2 = |r|^2 |d|^2 - (r.d)^2, exact also when d is small."""
+        energy = self.signal + 2 * self.product + self.noise
+        if self.noise == 0:
+            return 0.0
+        if self.signal <= 0 or energy <= 0:
+            return 1.0
+        cosine = (self.signal + self.product) / sqrt(self.signal * energy)
+        if cosine <= 0:
+            return 1 - cosine
+        sine_squared = (self.signal * self.noise - self.product**2) / (self.signal * energy)
+        return max(0.0, sine_squared) / (1 + cosine)
+
+
+def _decibel(ratio: float) -> float:
+    return ratio if ratio == inf else -inf if ratio <= 0 else 10 * log10(ratio)
+
+
+@dataclass
+class _Row:
+    """A layer and what has been summed up about it."""
+
+    name: str
+    operator: str
+    tensor: str
+    params: QuantParams | None
+    own: _Sums = field(default_factory=_Sums)
+    accumulated: _Sums = field(default_factory=_Sums)
+    outside: int = 0
+
+    def update(self, reference: NDArray[Any], own: NDArray[Any], result: NDArray[Any]) -> None:
+        self.own.update(reference, own)
+        self.accumulated.update(reference, result)
+        if self.params is not None:
+            low, high = _representable(self.params)
+            if reference.min() < low or reference.max() > high:
+                self.outside += int(np.count_nonzero((reference < low) | (reference > high)))
+
+    def result(self) -> LayerError:
+        return LayerError(
+            self.name,
+            self.operator,
+            self.tensor,
+            32 if self.params is None else self.params.bits,
+            self.own.error(),
+            self.accumulated.error(),
+            self.outside / self.own.count,
+        )
+
+
+def _representable(params: QuantParams) -> tuple[float, float]:
+    """What rounds to an integer without being clipped."""
+    scale, zero = params.scale.item(), params.zero_point.item()
+    return (params.low - zero - 0.5) * scale, (params.high - zero + 0.5) * scale
+
+
+def _rows(model: ir.Model, quantized: ir.Model, coded: Mapping[str, Coded]) -> list[_Row]:
+    """A row for each float tensor that both networks have, but for those that a Relu or Clip takes in."""
+    theirs = {value.name for node in quantized.graph for value in node.outputs}
+    rows = []
+    for node in model.graph:
+        value, layer = node.outputs[0], node
+        name = str(value.name)
+        if value.dtype != ir.DataType.FLOAT or not (name in coded or name in theirs) or _is_taken_in(value, coded):
+            continue
+        source = node.inputs[0].producer() if node.inputs and node.inputs[0] is not None else None
+        if source is not None and _is_taken_in(source.outputs[0], coded):
+            layer = source
+        rows.append(_Row(layer.name or "", layer.op_type, name, coded[name].params if name in coded else None))
+    return rows
+
+
+def _is_taken_in(value: ir.Value, coded: Mapping[str, Coded]) -> bool:
+    users = [use.node for use in value.uses()]
+    bounded = len(users) == 1 and users[0].op_type in ("Relu", "Clip") and users[0].inputs[0] is value
+    return bounded and str(value.name) not in coded and str(users[0].outputs[0].name) in coded
+
+
+def _float_runner(quantized: ir.Model, coded: Mapping[str, Coded], rows: Sequence[_Row], threads: int) -> Runner:
+    """The quantized network on onnxruntime; tensors by their names in the float network."""
+    names = {row.tensor: coded[row.tensor].dequantized if row.tensor in coded else row.tensor for row in rows}
+    evaluator = Evaluator(quantized, list(names.values()), threads=threads)
+
+    def run(batch: Values) -> Values:
+        values = evaluator.run(batch)
+        return {**values, **{tensor: values[name] for tensor, name in names.items()}}
+
+    return run
+
+
+def _integer_runner(quantized: ir.Model, coded: Mapping[str, Coded], rows: Sequence[_Row]) -> Runner:
+    """The quantized network on the interpreter, in true integers; tensors as reals, by their float names."""
+    program = draft_program(quantized)
+    taps = {}
+    for row in rows:
+        at = coded.get(row.tensor)
+        taps[row.tensor] = at.integers if at is not None else row.tensor
+        if taps[row.tensor] not in program.buffers:
+            raise ModelError(
+                f"tensor {taps[row.tensor]!r}: the lowered network does not compute it; leave --integers out"
+            )
+
+    def run(batch: Values) -> Values:
+        values = interpreter.run(program, batch, taps=[name for name in taps.values() if name not in program.outputs])
+        reals = {}
+        for tensor, name in taps.items():
+            at = coded.get(tensor)
+            reals[tensor] = values[name] if at is None else at.params.dequantize(values[name])
+        return {**values, **reals}
+
+    return run

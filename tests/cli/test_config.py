@@ -1,0 +1,69 @@
+import pytest
+
+from openwork.cli.config import node_name, read_config
+from openwork.errors import DataError
+
+# The configuration of Moffett's quantization tools, with every key.
+SEED = """
+MODEL:
+    graph: './models/resnet50_v1b/graph.onnx'
+    params: './models/resnet50_v1b/params.npz'
+QUAN:
+    strategy: 'symmetry_max_t' # minmax, null, scale_shift, symmetry_max
+    qconfig:
+        weight_quan: 'perlayer' # perchannel , perlayer
+        table: 'calibrations/resnet50_v1b.json'
+        image_path: './models/image_for_calibrate'
+EVALUATION:
+    input_images: './models/image_for_compare'
+    label_file: 'models/imagenet_lsvrc_2015_synsets.txt'
+    image_file: 'models/imagenet_5000test.list'
+    input_node: '0:0'
+    output_node: '506:0'
+SAVE_PATH: 'pbs/resnet50_v1b_quan.onnx'
+"""
+
+
+def test_every_key_of_the_seed_is_read(tmp_path):
+    (tmp_path / "c.yml").write_text(SEED)
+    entries = read_config(tmp_path / "c.yml")
+    assert entries == {
+        "graph": "./models/resnet50_v1b/graph.onnx",
+        "params": "./models/resnet50_v1b/params.npz",
+        "strategy": "symmetry_max_t",
+        "weight_quan": "perlayer",
+        "table": "calibrations/resnet50_v1b.json",
+        "image_path": "./models/image_for_calibrate",
+        "input_images": "./models/image_for_compare",
+        "label_file": "models/imagenet_lsvrc_2015_synsets.txt",
+        "image_file": "models/imagenet_5000test.list",
+        "input_node": "0:0",
+        "output_node": "506:0",
+        "SAVE_PATH": "pbs/resnet50_v1b_quan.onnx",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("QUAN:\n  strategie: minmax", "QUAN.strategie is no key of a configuration; the keys are MODEL.graph"),
+        ("QUAN: minmax", "QUAN must hold keys and values"),
+        ("- 1", "the file must hold keys and values"),
+        ("SAVE_PATH: [a]", "SAVE_PATH must be text"),
+        ("MODEL: {graph: !!python/object:os.system x}", "cannot be read"),
+        ("a: b: c", "cannot be read"),
+    ],
+)
+def test_faults_are_told(tmp_path, text, fault):
+    (tmp_path / "c.yml").write_text(text)
+    with pytest.raises(DataError, match=fault):
+        read_config(tmp_path / "c.yml")
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(DataError, match="cannot be read"):
+        read_config(tmp_path / "none.yml")
+
+
+def test_tensorflows_output_index_is_cut_off():
+    assert [node_name(name) for name in ("506:0", "506", "a:b", "a/b:12")] == ["506", "506", "a:b", "a/b"]

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from openwork.deploy.accuracy import accuracies, read_image_list, read_labels, scores_of
+from openwork.errors import DataError
+
+SCORES = np.random.default_rng(0).standard_normal((60, 10)).astype(np.float32)
+LABELS = np.random.default_rng(1).integers(0, 10, 60).tolist()
+
+
+def batches(size):
+    return [{"x": SCORES[at : at + size]} for at in range(0, 60, size)]
+
+
+@pytest.mark.parametrize("size", [1, 4, 60])
+def test_top_one_and_top_five(size):
+    found = accuracies({"a": lambda batch: batch["x"], "b": lambda batch: -batch["x"]}, batches(size), LABELS)
+    order = np.argsort(-SCORES, axis=1)
+    assert found["a"].top1 == np.mean(order[:, 0] == LABELS)
+    assert found["a"].top5 == np.mean((order[:, :5] == np.array(LABELS)[:, None]).any(1))
+    assert found["b"].top5 == pytest.approx(1 - found["a"].top5)
+    assert found["a"].count == 60
+
+
+def test_equal_scores_are_not_a_lucky_guess():
+    found = accuracies({"a": lambda batch: np.zeros((len(batch["x"]), 10, 1, 1))}, batches(4), [9] * 60)
+    assert (found["a"].top1, found["a"].top5) == (0, 0)
+
+
+def test_what_does_not_fit():
+    run = {"a": lambda batch: batch["x"]}
+    with pytest.raises(DataError, match="is empty"):
+        accuracies(run, [], LABELS)
+    with pytest.raises(DataError, match="give one label for each sample"):
+        accuracies(run, batches(4), LABELS[:-1])
+    with pytest.raises(DataError, match="labels: 10 is no class of 10; labels count from 0"):
+        accuracies(run, batches(4), [10, *LABELS[1:]])
+    with pytest.raises(DataError, match="an output of shape .* is no score"):
+        accuracies({"a": lambda batch: batch["x"][:, :, None].repeat(2, 2)}, batches(4), LABELS)
+    with pytest.raises(DataError, match="output 'z': the model has none of that name; choose from y"):
+        scores_of(lambda batch: batch, ["y"], "z")
+
+
+def test_labels_from_files(tmp_path):
+    np.save(tmp_path / "l.npy", np.array([3, 1]))
+    (tmp_path / "l.txt").write_text("3\n\n1\n")
+    (tmp_path / "names.txt").write_text("n01 tench\nn02 goldfish\n")
+    (tmp_path / "list.txt").write_text("a.png n02\nb.png n01\n")
+    assert read_labels(tmp_path / "l.npy") == read_labels(tmp_path / "l.txt") == [3, 1]
+    assert read_labels(tmp_path / "list.txt", tmp_path / "names.txt") == [1, 0]
+    with pytest.raises(DataError, match="'n02' is neither a number nor a class; name classes with --label-file"):
+        read_labels(tmp_path / "list.txt")
+    with pytest.raises(DataError, match=r"a\.png: no such file; check the list"):
+        read_image_list(tmp_path / "list.txt")
+    with pytest.raises(DataError, match="is not an image and its label"):
+        read_image_list(tmp_path / "l.txt")
+    np.save(tmp_path / "f.npy", np.array([3.5]))
+    np.save(tmp_path / "o.npy", np.array([{}]), allow_pickle=True)
+    for name, reason in (("f.npy", "holds no integers"), ("o.npy", "cannot be read"), ("none.txt", "cannot be read")):
+        with pytest.raises(DataError, match=reason):
+            read_labels(tmp_path / name)
