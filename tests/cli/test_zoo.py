@@ -34,3 +34,30 @@ def test_make_refuses_what_it_does_not_know(
     assert main(["zoo", "make", *arguments, "-o", str(tmp_path / "m.onnx")]) == 2
     assert cause in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_make_takes_a_size_and_a_batch(tmp_path: Path, ask: Ask) -> None:
+    model = tmp_path / "m.onnx"
+    assert main(["zoo", "make", "shufflenet_v2", "-o", str(model), "--size", "64", "--batch", "2"]) == 0
+    described = ask("inspect", model)
+    assert described["inputs"] == ["x float32[2, 3, 64, 64]"]
+    assert described["outputs"] == ["logits float32[2, 1000]"]
+    assert main(["zoo", "make", "shufflenet_v2", "-o", str(model), "--size", "65"]) == 2
+
+
+def test_list_shows_every_network(ask: Ask, capsys: pytest.CaptureFixture[str]) -> None:
+    networks = {network["name"]: network for network in ask("zoo", "list")["networks"]}
+    assert set(networks) >= {"resnet50", "bert_mini", "yolov8n"}
+    assert networks["resnet50"] == {
+        "name": "resnet50",
+        "inputs": ["x float32[1, 3, 224, 224]"],
+        "outputs": ["logits"],
+        "parameters": 25_557_032,
+        "macs": 4_089_184_256,
+    }
+    assert networks["bert_mini"]["inputs"][0] == "input_ids int64[1, 128]"
+    assert main(["zoo", "list"]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert len(rows) == 1 + len(networks)
+    [row] = [row for row in rows if row.startswith("resnet50")]
+    assert row.split()[-4:] == ["25.6", "M", "4.09", "G"]

@@ -1,6 +1,7 @@
 import torch
 
 from openwork.zoo import resnet20, resnet50
+from openwork.zoo.resnet import resnet18, resnext50
 
 
 def test_resnet50_has_the_parameters_of_torchvision() -> None:
@@ -35,3 +36,19 @@ def test_resnet20_of_other_widths() -> None:
     model = resnet20((8, 12, 20), channels=3, classes=7)
     assert model.layer3[2].conv2.weight.shape == (20, 20, 3, 3)
     assert model.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 7)
+
+
+def test_resnext50_has_32_groups_of_4_in_its_3x3() -> None:
+    state = resnext50().state_dict()
+    assert state["layer1.0.conv1.weight"].shape == (128, 64, 1, 1)
+    assert state["layer1.0.conv2.weight"].shape == (128, 4, 3, 3)
+    assert state["layer4.2.conv2.weight"].shape == (1024, 32, 3, 3)
+    assert state["layer4.2.conv3.weight"].shape == (2048, 1024, 1, 1)
+    assert len(state) == 320
+
+
+def test_resnet18_has_the_parameters_of_torchvision() -> None:
+    state = resnet18().state_dict()
+    assert state["layer2.0.downsample.0.weight"].shape == (128, 64, 1, 1)
+    assert state["layer4.1.conv2.weight"].shape == (512, 512, 3, 3)
+    assert len(state) == 122

@@ -29,15 +29,17 @@ class Bottleneck(nn.Module):
     """1x1, 3x3, 1x1 convolutions beside a shortcut; the stride is in the 3x3 (version 1.5)."""
 
     expansion = 4
+    groups = 1
 
     def __init__(self, into: int, width: int, stride: int):
         super().__init__()
         out = width * self.expansion
-        self.conv1 = nn.Conv2d(into, width, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.conv3 = nn.Conv2d(width, out, 1, bias=False)
+        inner = self.inner_width(width)
+        self.conv1 = nn.Conv2d(into, inner, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(inner)
+        self.conv2 = nn.Conv2d(inner, inner, 3, stride, padding=1, groups=self.groups, bias=False)
+        self.bn2 = nn.BatchNorm2d(inner)
+        self.conv3 = nn.Conv2d(inner, out, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(out)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = _projection(into, out, stride)
@@ -47,6 +49,21 @@ class Bottleneck(nn.Module):
         y = self.relu(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
         return self.relu(y + self.downsample(x))
+
+    @staticmethod
+    def inner_width(width: int) -> int:
+        """Channels of the 3x3 convolution."""
+        return width
+
+
+class GroupedBottleneck(Bottleneck):
+    """A bottleneck with a 3x3 convolution of 32 groups, twice as wide."""
+
+    groups = 32
+
+    @staticmethod
+    def inner_width(width: int) -> int:
+        return 2 * width
 
 
 class ResNet(nn.Module):
@@ -97,18 +114,38 @@ def resnet20(widths: Sequence[int] = (16, 32, 64), *, channels: int = 1, classes
     return ResNet(stem, BasicBlock, (3, 3, 3), widths, classes)
 
 
+def resnet18(*, classes: int = 1000) -> ResNet:
+    """ResNet-18, [N, 3, 224, 224] to logits [N, 1000].
+
+    Source: He et al. 2015, arXiv:1512.03385, table 1.
+    """
+    return ResNet(_large_stem(), BasicBlock, (2, 2, 2, 2), (64, 128, 256, 512), classes)
+
+
 def resnet50(*, classes: int = 1000) -> ResNet:
     """ResNet-50 version 1.5, [N, 3, 224, 224] to logits [N, 1000].
 
     Source: He et al. 2015, arXiv:1512.03385, table 1.
     """
-    stem: dict[str, nn.Module] = {
+    return ResNet(_large_stem(), Bottleneck, (3, 4, 6, 3), (64, 128, 256, 512), classes)
+
+
+def resnext50(*, classes: int = 1000) -> ResNet:
+    """ResNeXt-50 (32x4d), [N, 3, 224, 224] to logits [N, 1000].
+
+    Source: Xie et al. 2016, arXiv:1611.05431, table 1.
+    """
+    return ResNet(_large_stem(), GroupedBottleneck, (3, 4, 6, 3), (64, 128, 256, 512), classes)
+
+
+def _large_stem() -> dict[str, nn.Module]:
+    """A quarter of the image's side, in 64 channels."""
+    return {
         "conv1": nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False),
         "bn1": nn.BatchNorm2d(64),
         "relu": nn.ReLU(inplace=True),
         "maxpool": nn.MaxPool2d(3, stride=2, padding=1),
     }
-    return ResNet(stem, Bottleneck, (3, 4, 6, 3), (64, 128, 256, 512), classes)
 
 
 def _projection(into: int, out: int, stride: int) -> nn.Module:
