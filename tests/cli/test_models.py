@@ -1,4 +1,4 @@
-"""inspect, optimize, quantize, compare: commands about models."""
+"""inspect, optimize, compare: commands about models."""
 
 from pathlib import Path
 
@@ -7,7 +7,6 @@ import onnx
 import onnx_ir as ir
 import onnxruntime
 import pytest
-from PIL import Image
 
 from openwork.cli import main
 from openwork.exporters import save_onnx
@@ -73,37 +72,6 @@ def test_written_models_tell_their_sparsity(road: Path) -> None:
     props = {prop.key: prop.value for prop in onnx.load(road / "int8.onnx").metadata_props}
     assert float(props["openwork.sparsity"]) == pytest.approx(0.9, abs=0.02)
     assert int(props["openwork.effective_macs"]) < int(props["openwork.macs"])
-
-
-@pytest.mark.parametrize("method", ["minmax", "percentile"])
-def test_quantize_tells_how_far_the_output_moved(method: str, road: Path, tmp_path: Path, ask: Ask) -> None:
-    result = ask(
-        "quantize",
-        road / "float.onnx",
-        *("--data", road / "images.npy", "-o", tmp_path / "q.onnx", "--method", method),
-    )
-    assert 0 < result["distances"]["scores"] < 0.01
-    operators = {node.op_type for node in onnx.load(tmp_path / "q.onnx").graph.node}
-    assert {"QuantizeLinear", "DequantizeLinear"} <= operators
-
-
-def test_quantize_takes_a_folder_of_images(road: Path, tmp_path: Path, ask: Ask) -> None:
-    generator = np.random.default_rng(0)
-    for index in range(3):
-        pixels = generator.integers(0, 256, (20, 24, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(tmp_path / f"{index}.png")
-    model = road / "float.onnx"
-    images = ("--data", tmp_path, "--mean", "128", "--scale", "64,64,64")
-    result = ask("quantize", model, *images, "-o", tmp_path / "q.onnx")
-    assert result["distances"]["scores"] < 0.05
-
-
-def test_quantize_refuses_data_of_another_shape(road: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    np.save(tmp_path / "x.npy", np.zeros((1, 3, 8, 8), np.float32))
-    model, data = str(road / "float.onnx"), str(tmp_path / "x.npy")
-    assert main(["quantize", model, "--data", data, "-o", str(tmp_path / "q.onnx")]) == 2
-    assert "x.npy" in capsys.readouterr().err
-    assert not (tmp_path / "q.onnx").exists()
 
 
 def test_compare_passes_what_agrees(road: Path, ask: Ask) -> None:

@@ -61,3 +61,12 @@ def test_list_shows_every_network(ask: Ask, capsys: pytest.CaptureFixture[str]) 
     assert len(rows) == 1 + len(networks)
     [row] = [row for row in rows if row.startswith("resnet50")]
     assert row.split()[-4:] == ["25.6", "M", "4.09", "G"]
+
+
+def test_digits_come_as_data_for_other_commands(tmp_path: Path) -> None:
+    assert main(["zoo", "digits", "-o", str(tmp_path / "digits")]) == 0
+    data = load_digits_split()
+    test, labels, calibration = (np.load(tmp_path / "digits" / f"{n}.npy") for n in ("test", "labels", "calibration"))
+    np.testing.assert_array_equal(test, data.held_out_images)
+    np.testing.assert_array_equal(labels, data.held_out_labels)
+    assert calibration.shape == (64, 1, 16, 16)

@@ -7,7 +7,8 @@ import pytest
 
 from openwork.errors import CalibrationError, DataError
 from openwork.graph import evaluate
-from openwork.quantization import Percentile, calibrate
+from openwork.passes import canonicalise
+from openwork.quantization import KL, METHODS, MSE, MinMax, Percentile, calibrate
 from tests.quantization.networks import batches, network, residual_network
 
 OBSERVED = ["image", "stem_relu", "left_relu", "right", "sum_relu", "mean", "scores"]
@@ -16,7 +17,7 @@ OBSERVED = ["image", "stem_relu", "left_relu", "right", "sum_relu", "mean", "sco
 def test_ranges_are_those_of_the_tensors():
     model = residual_network()
     data = batches(model, 3)
-    ranges = calibrate(model, data)
+    ranges = calibrate(model, data).ranges
     tensors = [{**batch, **evaluate(model, batch, taps=OBSERVED[1:])} for batch in data]
     assert ranges == {
         name: (min(t[name].min() for t in tensors), max(t[name].max() for t in tensors)) for name in OBSERVED
@@ -42,7 +43,7 @@ def test_no_batch_is_kept_after_its_turn():
 def test_percentile_narrows_the_range():
     model = residual_network()
     data = batches(model, 4)
-    whole, cut = calibrate(model, data), calibrate(model, data, lambda: Percentile(0.99))
+    whole, cut = calibrate(model, data).ranges, calibrate(model, data, lambda: Percentile(0.99)).ranges
     assert whole["image"][0] < cut["image"][0] < cut["image"][1] < whole["image"][1]
 
 
@@ -64,3 +65,33 @@ def test_tensors_that_are_not_finite_are_named():
 def test_wrong_data_is_refused():
     with pytest.raises(DataError):
         calibrate(residual_network(), [{"image": np.zeros((1, 3, 8, 8), np.float32)}])
+
+
+@pytest.mark.parametrize("make", METHODS.values())
+@pytest.mark.parametrize("batch", [1, 3])
+def test_samples_are_rows_whatever_the_batch(make, batch):
+    model = residual_network()
+    canonicalise(model, shapes={"image": (batch, 3, 16, 16)})
+    table = calibrate(model, batches(model, 2), make)
+    assert (table.method, table.samples) == (make.method, 2 * batch)
+    assert list(table.observers) == OBSERVED
+
+
+def test_batches_of_another_size_give_the_same_ranges():
+    one, three = residual_network(), residual_network()
+    canonicalise(three, shapes={"image": (3, 3, 16, 16)})
+    data = batches(one, 6)
+    together = [{"image": np.concatenate([x["image"] for x in data[i : i + 3]])} for i in (0, 3)]
+    for make in (MinMax, Percentile, KL, MSE):
+        apart, joined = calibrate(one, data, make).ranges, calibrate(three, together, make).ranges
+        for name in OBSERVED:
+            np.testing.assert_allclose(apart[name], joined[name], rtol=1e-2, atol=1e-3)
+        assert apart["image"] == joined["image"]
+
+
+def test_what_quantize_makes_plain_first_is_observed():
+    model = network(
+        "(float[4,3] x) => (float[3,2] y) { a = Softmax(x) y = Gemm<transA=1, alpha=0.5>(a, w) }",
+        w=np.ones((4, 2), np.float32),
+    )
+    assert list(calibrate(model, batches(model, 1)).ranges) == ["y"]  # a softmax lies in [0, 1]

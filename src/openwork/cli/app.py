@@ -20,6 +20,8 @@ COMMANDS = (
     "inspect",
     "optimize",
     "quantize",
+    "analyse",
+    "evaluate",
     "compile",
     "run",
     "verify",

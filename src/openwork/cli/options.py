@@ -52,6 +52,12 @@ batch_option = click.option(
     help="Size of a first dimension that the model leaves open.",
 )
 
+trust_option = click.option(
+    "--trust",
+    is_flag=True,
+    help="Load .pt and .pt2 files of torch, which runs what is inside. TorchScript needs --set-shape for its inputs.",
+)
+
 shapes_option = click.option(
     "--set-shape",
     "shapes",

@@ -29,7 +29,11 @@ class Evaluator:
         _add_outputs(proto.graph, taps)
         try:
             self._session = onnxruntime.InferenceSession(
-                proto.SerializeToString(), _options(threads), providers=["CPUExecutionProvider"]
+                proto.SerializeToString(),
+                _options(threads),
+                providers=["CPUExecutionProvider"],
+                # Loses tensors that are tapped between a Transpose and a Gemm.
+                disabled_optimizers=["GemmTransposeFusion"],
             )
         except Exception as error:  # onnxruntime's exceptions have no common base
             raise ModelError(f"model: onnxruntime refuses it ({one_line(error)}); check the model") from error

@@ -1,7 +1,42 @@
-"""From a float graph to one that runs in 8-bit integers: observe ranges on data, then quantize."""
+"""From a float graph to one that runs in integers: observe ranges on data, choose a strategy, quantize."""
 
 from openwork.quantization.calibrate import calibrate
-from openwork.quantization.observers import MinMax, Observer, Percentile, Range
+from openwork.quantization.calibration import (
+    KL,
+    METHODS,
+    MSE,
+    CalibrationTable,
+    MinMax,
+    MovingAverage,
+    Observer,
+    Percentile,
+    Range,
+)
+from openwork.quantization.layers import QuantizedLayer, quantized_layers
+from openwork.quantization.mixed import decided, own_sqnr
 from openwork.quantization.quantize import quantize
+from openwork.quantization.runners import calibrated_runners
+from openwork.quantization.strategies import STRATEGIES, Scheme, Strategy, strategy
 
-__all__ = ["MinMax", "Observer", "Percentile", "Range", "calibrate", "quantize"]
+__all__ = [
+    "KL",
+    "METHODS",
+    "MSE",
+    "STRATEGIES",
+    "CalibrationTable",
+    "MinMax",
+    "MovingAverage",
+    "Observer",
+    "Percentile",
+    "QuantizedLayer",
+    "Range",
+    "Scheme",
+    "Strategy",
+    "calibrate",
+    "calibrated_runners",
+    "decided",
+    "own_sqnr",
+    "quantize",
+    "quantized_layers",
+    "strategy",
+]

@@ -8,38 +8,57 @@ from numpy.typing import NDArray
 
 from openwork.errors import CalibrationError
 from openwork.graph import Evaluator
-from openwork.quantization.integer_operators import alike, observed
-from openwork.quantization.observers import MinMax, Observer, Range
+from openwork.quantization.calibration import CalibrationTable, MinMax, Observer
+from openwork.quantization.integer_operators import alike, integer_sites, observed
+from openwork.quantization.plain_gemm import with_plain_gemms
 
 
 def calibrate(
     model: ir.Model,
     batches: Iterable[Mapping[str, NDArray[np.generic]]],
     observer: Callable[[], Observer] = MinMax,
-) -> dict[str, Range]:
+    *,
+    threads: int = 2,
+) -> CalibrationTable:
     """Run a float model over data and observe every tensor whose range `quantize` needs.
 
     Args:
         model: canonicalised, float. Not modified.
         batches: {input name: array}, one at a time; memory does not grow with their number.
         observer: makes one observer a tensor: `MinMax`, or `lambda: Percentile(0.999)`.
-    Returns: tensor name -> (low, high), in graph order.
+        threads: of onnxruntime.
+    Returns: tensors in graph order; its samples are the rows of the first input.
     Raises: CalibrationError: no batch, or a tensor became NaN or infinite.
     """
-    observers = {name: observer() for group in alike(model.graph) for name in observed(group)}
+    names = _observed_names(model)
+    observers = {name: observer() for name in names}
     inputs = {value.name for value in model.graph.inputs}
-    evaluator = Evaluator(model, taps=[name for name in observers if name not in inputs])
-    count = 0
-    for batch in batches:
+    evaluator = Evaluator(model, taps=[name for name in names if name not in inputs], threads=threads)
+    samples = 0
+    for index, batch in enumerate(batches):
         tensors = {**batch, **evaluator.run(batch)}
         for name, each in observers.items():
             array = tensors[name].astype(np.float32, copy=False)
-            if not np.isfinite(array).all():
-                raise CalibrationError(
-                    f"tensor {name!r}: NaN or infinite in batch {count}; correct the data or the weights"
-                )
+            _check_finite(array, f"tensor {name!r}: NaN or infinite in batch {index}")
             each.update(array)
-        count += 1
-    if count == 0:
+        samples += _rows(batch)
+    if samples == 0:
         raise CalibrationError("the calibration set is empty; give at least one batch")
-    return {name: each.range() for name, each in observers.items()}
+    return CalibrationTable(observer().method, samples, observers)
+
+
+def _observed_names(model: ir.Model) -> list[str]:
+    """What `quantize` asks a table for."""
+    sites = integer_sites(with_plain_gemms(model).graph)
+    return [name for group in alike(sites) for name in observed(group)]
+
+
+def _check_finite(array: NDArray[np.float32], fault: str) -> None:
+    """Both ends are finite if and only if all is: NaN is contagious."""
+    if array.size and not np.isfinite([array.min(), array.max()]).all():
+        raise CalibrationError(f"{fault}; correct the data or the weights")
+
+
+def _rows(batch: Mapping[str, NDArray[np.generic]]) -> int:
+    first = next(iter(batch.values()), None)
+    return 1 if first is None or first.ndim == 0 else first.shape[0]

@@ -1,38 +1,107 @@
 """Which operators of a float graph will run in integers, and which tensors must be quantized alike.
 
-An operator runs in integers when each activation it reads comes from a DequantizeLinear and its result goes
+An operator runs in integers when each activation it reads comes from a DequantizeLinear and its results go
 to a QuantizeLinear, or to one Relu or Clip that goes there. Everything else stays float.
 """
 
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from openwork.graph import constant
+from openwork.quantization.calibration import Range
 
-# Weighted: constant weights of their own, per channel. Computing: quantized wherever they stand.
+# Constant weights of their own, symmetric.
 _WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
-_COMPUTING = frozenset({"Add", "AveragePool", "GlobalAveragePool", "ReduceMean", "Relu", "Clip"})
+# Functions of one number: a table of 256 entries does for 8 bits.
+_FUNCTIONS = frozenset(
+    {
+        *("Abs", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Log", "Neg", "Reciprocal"),
+        *("Sigmoid", "Softplus", "Sqrt", "Swish", "Tanh"),
+    }
+)
+_SUMS = frozenset({"Add", "Sub"})
+_OF_TWO = _SUMS | {"Mul", "MatMul"}
+_COMPUTING = _FUNCTIONS | _OF_TWO | {"AveragePool", "Clip", "GlobalAveragePool", "ReduceMean", "ReduceSum", "Relu"}
 # Integers pass through unchanged: quantized where a neighbour is, with the same parameters on both sides.
-_MOVING = frozenset({"Concat", "Flatten", "MaxPool", "Reshape", "Transpose"})
+_MOVING = frozenset(
+    {
+        *("Concat", "DepthToSpace", "Expand", "Flatten", "Gather", "GlobalMaxPool", "MaxPool", "Pad", "ReduceMax"),
+        *("ReduceMin", "Reshape", "Resize", "Slice", "SpaceToDepth", "Split", "Squeeze", "Transpose", "Unsqueeze"),
+    }
+)
 
 # A Relu or Clip behind one of these becomes part of it.
-_ACTIVATED = _WEIGHTED | {"Add"}
+_ACTIVATED = _WEIGHTED | _SUMS
+
+# What these give, whatever the data.
+_KNOWN_RANGES: dict[str, Range] = {
+    "HardSigmoid": (0.0, 1.0),
+    "Sigmoid": (0.0, 1.0),
+    "Softmax": (0.0, 1.0),
+    "Tanh": (-1.0, 1.0),
+}
+
+# A constant as large as this hides elements (masks hold -10000, -3.4e38 or -inf): 8 bits cannot hold it and them.
+_MASKING = 1e4
+# A constant as small as this guards a division or a square root against zero: 8 bits would round it off.
+_GUARDING = 1e-3
 
 # Tensors that share one scale and zero point.
 Group = tuple[ir.Value, ...]
 
 
-def alike(graph: ir.Graph) -> list[Group]:
+@dataclass(frozen=True, eq=False)
+class Site:
+    """A node that will run in integers, the activations it reads and the tensors to quantize behind it."""
+
+    node: ir.Node
+    inputs: tuple[ir.Value, ...]
+    outputs: tuple[ir.Value, ...]
+
+    @property
+    def moves(self) -> bool:
+        """Whether integers pass through unchanged."""
+        return self.node.op_type in _MOVING
+
+    @property
+    def weighted(self) -> bool:
+        """Whether it has a constant weight of its own."""
+        return weight_index(self.node) is not None
+
+
+def integer_sites(graph: ir.Graph, exclude: Collection[str] = ()) -> tuple[Site, ...]:
+    """What will run in integers, in graph order.
+
+    Args:
+        exclude: names of nodes that stay float, and with each the Relu or Clip that would become part of it.
+    """
+    sites: list[Site] = []
+    absorbed: set[ir.Node] = set()
+    for node in graph:
+        if node in absorbed or not can_run_in_integers(node):
+            continue
+        activation = _absorbed_activation(node)
+        outputs = tuple(output for output in node.outputs if output.uses() or output.is_graph_output())
+        if activation is not None:
+            absorbed.add(activation)
+            outputs = (activation.outputs[0],)
+        if node.name not in exclude:
+            sites.append(Site(node, activations_of(node), outputs))
+    return _not_alone(sites)
+
+
+def alike(sites: Iterable[Site]) -> list[Group]:
     """All tensors to quantize, weights aside, grouped by what must be quantized alike; in graph order."""
     groups: dict[ir.Value, Group] = {}
     computed: set[ir.Value] = set()
-    absorbed: set[ir.Value] = set()
-    for node in graph:
-        if node.outputs[0] in absorbed or not runs_in_integers(node):
-            continue
-        result = result_of(node)
-        absorbed.add(result)
-        tensors = (*activations_of(node), result)
-        if node.op_type in _MOVING:
+    for site in sites:
+        tensors = (*site.inputs, *site.outputs)
+        if site.moves:
             _join(groups, tensors)
         else:
             computed.update(tensors)
@@ -42,47 +111,102 @@ def alike(graph: ir.Graph) -> list[Group]:
 
 
 def observed(group: Group) -> list[str]:
-    """Names of the tensors that make up the range of a group: those not merely moved, and not constant."""
-    return [str(tensor.name) for tensor in group if not _is_moved(tensor) and constant(tensor) is None]
+    """Names of the tensors whose range `quantize` must be told to quantize a group."""
+    return [str(tensor.name) for tensor in sources(group) if known_range(tensor) is None]
 
 
-def weighted(graph: ir.Graph) -> list[ir.Node]:
-    """The operators with weights that run in integers, in graph order."""
-    return [node for node in graph if node.op_type in _WEIGHTED and runs_in_integers(node)]
+def sources(group: Group) -> tuple[ir.Value, ...]:
+    """The tensors that a group's values come from: those that operators on the way only moved are left out."""
+    found: dict[ir.Value, None] = {}
+    seen: set[ir.Value] = set()
+    waiting = list(group[::-1])
+    while waiting:
+        tensor = waiting.pop()
+        if tensor in seen:
+            continue
+        seen.add(tensor)
+        producer = tensor.producer()
+        if producer is not None and producer.op_type in _MOVING and can_run_in_integers(producer):
+            waiting.extend(activations_of(producer)[::-1])
+        else:
+            found[tensor] = None
+    return tuple(found)
 
 
-def runs_in_integers(node: ir.Node) -> bool:
+def known_range(tensor: ir.Value) -> Range | None:
+    """The range of a constant, or of a function that has one whatever the data."""
+    array, producer = constant(tensor), tensor.producer()
+    if array is not None:
+        return (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
+    return None if producer is None or producer.domain else _KNOWN_RANGES.get(producer.op_type)
+
+
+def can_run_in_integers(node: ir.Node) -> bool:
     """Whether a float operator can run in integers once its tensors are quantized."""
-    if node.domain != "" or any(tensor.dtype != ir.DataType.FLOAT for tensor in activations_of(node)):
+    if node.domain != "" or node.op_type not in _WEIGHTED | _COMPUTING | _MOVING:
+        return False
+    if any(tensor.dtype != ir.DataType.FLOAT for tensor in activations_of(node)):
         return False
     match node.op_type:
-        case "Conv":
-            return _constants(node, 1)
         case "MatMul":
-            return _constants(node, 1) and _rank(node.inputs[1]) == 2
+            return weight_index(node) is not None or all(_rank(tensor) >= 2 for tensor in activations_of(node))
         case "Gemm":
             return _constants(node, 1) and _is_plain(node) and _bias_is_vector(node)
-        case "Clip" | "ReduceMean" | "Relu" | "Reshape":
-            return _constants(node, 1)
+        case "Add" | "Sub":
+            return not any(_is_mask(tensor) or _is_guard(tensor) for tensor in node.inputs)
+        case "Mul":
+            return not any(_is_mask(tensor) for tensor in node.inputs)
+        case "Pad":
+            return _constants(node, 1) and not _adds_a_number(node)
+        case "Resize":
+            return _constants(node, 1) and node.attributes.get_string("mode", "nearest") == "nearest"
+        case "Concat" | "Gather":
+            return True
         case "MaxPool":
             return len(node.outputs) == 1 or not node.outputs[1].uses()
-    return node.op_type in _COMPUTING | _MOVING
+    return _constants(node, 1)
+
+
+def weight_index(node: ir.Node) -> int | None:
+    """Which input is the constant weight of a node; of a MatMul the second or the first, if it is a matrix."""
+    if node.op_type == "MatMul":
+        matrices = (i for i in (1, 0) if _rank(node.inputs[i]) == 2 and constant(node.inputs[i]) is not None)
+        return next(matrices, None)
+    return 1 if node.op_type in _WEIGHTED and _constants(node, 1) else None
 
 
 def activations_of(node: ir.Node) -> tuple[ir.Value, ...]:
-    """The tensors a node computes on; not its weights, axes or shapes."""
-    inputs = node.inputs if node.op_type in ("Add", "Concat") else node.inputs[:1]
-    return tuple(tensor for tensor in inputs if tensor is not None)
+    """The tensors a node computes on; not its weights, axes, indices or shapes."""
+    if node.op_type in _OF_TWO or node.op_type == "Concat":
+        weight = weight_index(node)
+        return tuple(x for i, x in enumerate(node.inputs) if x is not None and i != weight)
+    return tuple(tensor for tensor in node.inputs[:1] if tensor is not None)
 
 
-def result_of(node: ir.Node) -> ir.Value:
-    """The tensor to quantize behind a node: its output, or that of a Relu or Clip that becomes part of it."""
+def _absorbed_activation(node: ir.Node) -> ir.Node | None:
+    """The Relu or Clip that becomes part of a node."""
     output = node.outputs[0]
     users = [use.node for use in output.uses()]
     alone = len(users) == 1 and not output.is_graph_output()
-    if node.op_type in _ACTIVATED and alone and _is_bounded(users[0]):
-        return users[0].outputs[0]
-    return output
+    return users[0] if node.op_type in _ACTIVATED and alone and _is_bounded(users[0]) else None
+
+
+def _not_alone(sites: list[Site]) -> tuple[Site, ...]:
+    """Without operators between float ones only: there, integers cost two conversions and save nothing."""
+    while True:
+        touched = Counter(tensor for site in sites for tensor in {*site.inputs, *site.outputs})
+        kept = [site for site in sites if site.weighted or any(_is_shared(x, touched) for x in _variables(site))]
+        if len(kept) == len(sites):
+            return tuple(kept)
+        sites = kept
+
+
+def _variables(site: Site) -> list[ir.Value]:
+    return [tensor for tensor in (*site.inputs, *site.outputs) if constant(tensor) is None]
+
+
+def _is_shared(tensor: ir.Value, touched: Counter[ir.Value]) -> bool:
+    return touched[tensor] > 1 or tensor.is_graph_input() or tensor.is_graph_output()
 
 
 def _join(groups: dict[ir.Value, Group], tensors: Group) -> None:
@@ -92,11 +216,6 @@ def _join(groups: dict[ir.Value, Group], tensors: Group) -> None:
         groups[member] = joined
 
 
-def _is_moved(tensor: ir.Value) -> bool:
-    producer = tensor.producer()
-    return producer is not None and producer.op_type in _MOVING and runs_in_integers(producer)
-
-
 def _constants(node: ir.Node, first: int) -> bool:
     return all(tensor is None or constant(tensor) is not None for tensor in node.inputs[first:])
 
@@ -104,6 +223,38 @@ def _constants(node: ir.Node, first: int) -> bool:
 def _is_bounded(node: ir.Node) -> bool:
     """Whether a node is a Relu, or a Clip with constant bounds."""
     return node.domain == "" and node.op_type in ("Relu", "Clip") and _constants(node, 1)
+
+
+def _is_mask(tensor: ir.Value | None) -> bool:
+    """Whether a tensor hides elements: a constant with huge numbers, or chosen by or multiplied with one."""
+    for _ in range(16):  # a mask is made in few steps
+        array = constant(tensor)
+        if array is not None:
+            return _largest(array) >= _MASKING
+        producer = None if tensor is None else tensor.producer()
+        if producer is None:
+            return False
+        if producer.op_type in ("Mul", "Where", "Add", "Sub"):
+            return any(x is not None and _largest(constant(x)) >= _MASKING for x in producer.inputs)
+        if producer.op_type not in _MOVING:
+            return False
+        tensor = producer.inputs[0]
+    return False
+
+
+def _is_guard(tensor: ir.Value | None) -> bool:
+    array = constant(tensor)
+    return array is not None and array.size == 1 and 0 < _largest(array) <= _GUARDING
+
+
+def _largest(array: NDArray[np.generic] | None) -> float:
+    return 0.0 if array is None or array.dtype.kind != "f" else float(np.abs(array).max(initial=0))
+
+
+def _adds_a_number(pad: ir.Node) -> bool:
+    """Whether a Pad adds anything but zeros or elements of its own."""
+    value = constant(pad.inputs[2]) if len(pad.inputs) > 2 else None
+    return pad.attributes.get_string("mode", "constant") == "constant" and value is not None and bool(value.any())
 
 
 def _is_plain(gemm: ir.Node) -> bool:
@@ -123,5 +274,4 @@ def _bias_is_vector(gemm: ir.Node) -> bool:
 
 
 def _rank(tensor: ir.Value | None) -> int:
-    array = constant(tensor)
-    return -1 if array is None else array.ndim
+    return -1 if tensor is None or tensor.shape is None else len(tensor.shape)

@@ -1,147 +1,250 @@
-"""Quantize a float graph to int8, as standard ONNX QuantizeLinear and DequantizeLinear."""
+"""Quantize a float graph, as standard ONNX QuantizeLinear and DequantizeLinear."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from typing import Any
 
+import ml_dtypes
 import numpy as np
+import onnx
+import onnx.version_converter
 import onnx_ir as ir
 from numpy.typing import NDArray
+from onnxscript.version_converter import convert_version
 
-from openwork.errors import CalibrationError, ModelError
-from openwork.graph import QuantParams, add_initializer, constant
-from openwork.passes import name_nodes
+from openwork.errors import CalibrationError, ModelError, one_line
+from openwork.graph import QuantParams, add_initializer, constant, set_rounding
+from openwork.passes import canonicalise, name_nodes
+from openwork.quantization.calibration import CalibrationTable, Range
 from openwork.quantization.integer_operators import (
     Group,
-    activations_of,
+    Site,
     alike,
-    observed,
-    weighted,
+    integer_sites,
+    known_range,
+    sources,
+    weight_index,
 )
-from openwork.quantization.observers import Range
-from openwork.quantization.params import activation_params, bias_integers, weight_params
+from openwork.quantization.params import activation_params, bias_integers, weight_integers, weight_params
+from openwork.quantization.plain_gemm import with_plain_gemms
+from openwork.quantization.strategies import INT8, Strategy
 
-_UINT8 = ir.TensorType(ir.DataType.UINT8)
 _OLDEST_OPSET = 13  # The first with scales per channel.
+_OPSET_OF_4_AND_16_BITS = 21
+_OLDEST_OF_ONNXSCRIPT = 18  # Its converter takes models from here on, ONNX's own the older ones.
+_IR_OF_4_AND_16_BITS = 10
 
 
-def quantize(model: ir.Model, ranges: Mapping[str, Range]) -> ir.Model:
+def quantize(
+    model: ir.Model,
+    table: CalibrationTable | Mapping[str, Range],
+    strategy: Strategy = INT8,
+    *,
+    exclude: Collection[str] = (),
+) -> ir.Model:
     """The same network, with every operator that can run in integers between Dequantize- and QuantizeLinear.
 
-    Weights become int8, symmetric, per output channel; activations uint8, asymmetric, per tensor; biases
-    int32 in units of input scale * weight scale. Weights that are zero stay zero. Inputs and outputs stay
-    float32.
+    Weights are symmetric, so that those that are zero stay zero; activations have one scale per tensor; biases are
+    int32 in units of input scale * weight scale. Inputs and outputs stay float32. Power-of-two strategies also ask
+    for rounding by shifts. With 4 or 16 bits the model is converted to opset 21, which has these types.
 
     Names: a tensor `t` of the float graph keeps its name; new are `t_quantized` and `t_dequantized`, which is
     what the next operators read. An output `t` of the graph is the dequantized one, computed from `t_float`.
 
     Args:
         model: canonicalised, float, opset 13 or newer. Not modified; unchanged tensors are shared.
-        ranges: from `calibrate` on this model.
+        table: from `calibrate` on this model, or its ranges.
+        exclude: names of nodes that stay float.
     Raises:
-        ModelError: the model is quantized already, or its opset is too old.
-        CalibrationError: a tensor has no range.
+        ModelError: the model is quantized already, its opset is too old or cannot be converted, or it has no node
+            of an excluded name.
+        CalibrationError: a tensor has no range, or `strategy` waits for `decided` to choose its layers.
     """
-    _check(model)
-    quantized = model.clone()
+    _check(model, exclude)
+    if strategy.activations is None:
+        return model.clone()
+    if strategy.wide is None:
+        raise CalibrationError(f"strategy {strategy.name!r}: has not chosen its layers yet; call decided() with data")
+    ranges = table.ranges if isinstance(table, CalibrationTable) else table
+    quantized = with_plain_gemms(model)
+    if _needs_new_types(strategy):
+        quantized = _with_new_types(quantized)
     graph = quantized.graph
-    groups = {group: _params(group, ranges) for group in alike(graph)}
+    sites = integer_sites(graph, exclude)
+    wide = _wide_tensors(sites, strategy)
+    groups: dict[Group, QuantParams] = {}
+    for group in alike(sites):
+        scheme = strategy.activation_scheme(wide=bool(wide.intersection(group)))
+        groups[group] = activation_params(joint_range(group, ranges), scheme)
     scales = {tensor: params.scale[0] for group, params in groups.items() for tensor in group}
-    for node in weighted(graph):
-        _quantize_weights(node, scales[activations_of(node)[0]])
+    for site in sites:
+        if site.weighted:
+            _quantize_weights(site.node, scales[site.inputs[0]], strategy)
     for group, params in groups.items():
         _quantize_group(graph, group, params)
     name_nodes(quantized)
+    set_rounding(quantized, strategy.rounding)
     return quantized
 
 
-def _check(model: ir.Model) -> None:
+def _check(model: ir.Model, exclude: Collection[str]) -> None:
     if any(node.op_type == "QuantizeLinear" for node in model.graph):
         raise ModelError("model: is quantized already; give the float model")
     opset = model.opset_imports.get("", 0)
     if opset < _OLDEST_OPSET:
         raise ModelError(f"model: opset {opset} has no scales per channel; export it with {_OLDEST_OPSET} or newer")
+    names = [str(node.name) for node in model.graph]
+    for name in sorted(set(exclude) - set(names)):
+        near = "; is it " + " or ".join(map(repr, near)) + "?" if (near := get_close_matches(name, names, 2)) else ""
+        raise ModelError(f"layer {name!r}: cannot be excluded, the model has no such node{near}")
 
 
-def _params(group: Group, ranges: Mapping[str, Range]) -> QuantParams:
-    """Of the joint range of a group."""
-    members = [array for tensor in group if (array := _floats(tensor)) is not None]
-    found = [(float(array.min()), float(array.max())) for array in members]
-    for name in observed(group):
-        if name not in ranges:
-            raise CalibrationError(f"tensor {name!r}: has no range; calibrate this very model")
-        found.append(ranges[name])
+def _needs_new_types(strategy: Strategy) -> bool:
+    assert strategy.activations is not None and strategy.weights is not None
+    return {strategy.activations.bits, strategy.weights.bits} != {8} or bool(strategy.wide)
+
+
+def _with_new_types(model: ir.Model) -> ir.Model:
+    """A canonical model in an opset that has integers of 4 and 16 bits."""
+    opset = model.opset_imports[""]
+    try:
+        if opset < _OLDEST_OF_ONNXSCRIPT:
+            model = ir.from_proto(onnx.version_converter.convert_version(ir.to_proto(model), _OLDEST_OF_ONNXSCRIPT))
+        if opset < _OPSET_OF_4_AND_16_BITS:
+            convert_version(model, _OPSET_OF_4_AND_16_BITS)
+            canonicalise(model)
+    except Exception as error:  # the converters have no exception of their own
+        raise ModelError(
+            f"model: opset {opset} cannot be converted to {_OPSET_OF_4_AND_16_BITS} ({one_line(error)}); "
+            f"export the model with opset {_OPSET_OF_4_AND_16_BITS}"
+        ) from error
+    model.ir_version = max(model.ir_version, _IR_OF_4_AND_16_BITS)
+    return model
+
+
+def _wide_tensors(sites: Collection[Site], strategy: Strategy) -> set[ir.Value]:
+    """The activations that a layer of 16 bits reads or writes."""
+    assert strategy.wide is not None
+    return {tensor for site in sites if site.node.name in strategy.wide for tensor in (*site.inputs, *site.outputs)}
+
+
+def joint_range(group: Group, ranges: Mapping[str, Range]) -> Range:
+    """The range of all that the tensors of a group can hold.
+
+    Raises: CalibrationError: it takes the range of a tensor that `ranges` does not have.
+    """
+    found = []
+    for tensor in sources(group):
+        known = known_range(tensor)
+        if known is None and tensor.name not in ranges:
+            raise CalibrationError(f"tensor {tensor.name!r}: has no range; calibrate this very model")
+        found.append(ranges[str(tensor.name)] if known is None else known)
     lows, highs = zip(*found, strict=True)
-    return activation_params((min(lows), max(highs)))
+    return min(lows), max(highs)
 
 
-def _quantize_weights(node: ir.Node, input_scale: np.float32) -> None:
+def _quantize_weights(node: ir.Node, input_scale: np.float32, strategy: Strategy) -> None:
     """Put weight and bias of an operator behind a DequantizeLinear each."""
-    weight = _floats(node.inputs[1])
+    index = weight_index(node)
+    assert index is not None
+    weight = _floats(node.inputs[index])
     bias = _floats(node.inputs[2]) if len(node.inputs) > 2 else None
     assert weight is not None
-    axis = _channel_axis(node)
+    scheme = strategy.weight_scheme(str(node.name))
+    # A weight that comes first has one scale: onnxruntime's product of integers takes no more there.
+    axis = _channel_axis(node) if scheme.per_channel and index == 1 else None
     if bias is not None:
-        bias = np.broadcast_to(bias.reshape(-1), weight.shape[axis])
-    params = weight_params(weight, axis, bias, input_scale)
-    _dequantize_input(node, 1, params.quantize(weight), params.scale, axis)
+        bias = np.broadcast_to(bias.reshape(-1), weight.shape[_channel_axis(node)])
+    params = weight_params(weight, axis, bias, input_scale, scheme)
+    integers = weight_integers(weight, params)
+    stored = integers.astype(ml_dtypes.int4) if params.bits == 4 else integers
+    _dequantize_input(node, index, stored, params.scale, axis)
     if bias is not None:
         scale = params.scale * input_scale
-        _dequantize_input(node, 2, bias_integers(bias, scale), scale, axis=0)
+        _dequantize_input(node, 2, bias_integers(bias, scale), scale, None if axis is None else 0)
 
 
 def _channel_axis(node: ir.Node) -> int:
-    """The axis of the weight that runs over the operator's output channels."""
+    """The axis of the second input that runs over the operator's output channels."""
     transposed = node.op_type == "Gemm" and node.attributes.get_int("transB", 0) == 1
     return 0 if node.op_type == "Conv" or transposed else 1
 
 
 def _dequantize_input(
-    node: ir.Node, index: int, integers: NDArray[np.generic], scale: NDArray[np.float32], axis: int
+    node: ir.Node, index: int, integers: NDArray[Any], scale: NDArray[np.float32], axis: int | None
 ) -> None:
+    """Put integers behind a DequantizeLinear in the place of an input; scale is [channels], or [1] without axis."""
     graph, old = node.graph, node.inputs[index]
     assert isinstance(graph, ir.Graph) and old is not None
+    scale = scale.reshape(()) if axis is None else scale
     result = _float_value(f"{old.name}_dequantized", ir.Shape(integers.shape))
     inputs = [
         add_initializer(graph, f"{old.name}_quantized", integers),
         add_initializer(graph, f"{old.name}_scale", scale),
         add_initializer(graph, f"{old.name}_zero_point", np.zeros(scale.shape, integers.dtype)),
     ]
-    graph.insert_before(node, _node("DequantizeLinear", inputs, result, {"axis": axis}))
+    attributes = None if axis is None else {"axis": axis}
+    graph.insert_before(node, _node("DequantizeLinear", inputs, result, attributes))
     node.replace_input_with(index, result)
     _remove_unused(graph, old)
 
 
 def _quantize_group(graph: ir.Graph, group: Group, params: QuantParams) -> None:
     """Quantize and dequantize each tensor of a group between its producer and its users."""
-    scale = add_initializer(graph, f"{group[0].name}_scale", params.scale[0])
-    zero_point = add_initializer(graph, f"{group[0].name}_zero_point", params.zero_point[0].astype(np.uint8))
-    for tensor in group:
-        name, array, nodes = tensor.name, _floats(tensor), []
+    constants = [tensor for tensor in group if constant(tensor) is not None]
+    for tensor in constants:
+        _quantize_constant(graph, tensor, params)
+    if len(constants) < len(group):
+        coding = _coding(graph, str(group[0].name), params)
+        for tensor in group:
+            if tensor not in constants:
+                _quantize_tensor(graph, tensor, params.dtype, coding)
+
+
+def _coding(graph: ir.Graph, name: str, params: QuantParams) -> list[ir.Value]:
+    """Scale and zero point of a tensor as constants."""
+    return [
+        add_initializer(graph, f"{name}_scale", params.scale[0]),
+        add_initializer(graph, f"{name}_zero_point", params.zero_point[0].astype(params.dtype)),
+    ]
+
+
+def _quantize_tensor(graph: ir.Graph, tensor: ir.Value, integer: str, coding: list[ir.Value]) -> None:
+    """Let all users of a tensor read it through integers."""
+    name, type_ = tensor.name, ir.TensorType(ir.DataType.from_numpy(np.dtype(integer)))
+    result = _float_value(f"{name}_dequantized", tensor.shape)
+    if tensor.is_graph_output():
+        result.name, tensor.name = name, f"{name}_float"
+    tensor.replace_all_uses_with(result, replace_graph_outputs=True)
+    integers = ir.Value(name=f"{name}_quantized", shape=tensor.shape, type=type_)
+    quantize = _node("QuantizeLinear", [tensor, *coding], integers)
+    dequantize = _node("DequantizeLinear", [integers, *coding], result)
+    producer = tensor.producer()
+    if producer is None:
+        graph.insert_before(graph[0], [quantize, dequantize])
+    else:
+        graph.insert_after(producer, [quantize, dequantize])
+
+
+def _quantize_constant(graph: ir.Graph, tensor: ir.Value, params: QuantParams) -> None:
+    """Let every user of a constant read it through integers, scale and zero point of its own.
+
+    Shared ones would do, but onnxruntime 1.31 fails on those of int8 when it is told to be precise.
+    """
+    array, name = _floats(tensor), str(tensor.name)
+    assert array is not None
+    for use in list(tensor.uses()):
+        integers = add_initializer(graph, f"{name}_quantized", params.quantize(array))
         result = _float_value(f"{name}_dequantized", tensor.shape)
-        if tensor.is_graph_output():
-            result.name, tensor.name = name, f"{name}_float"
-        tensor.replace_all_uses_with(result, replace_graph_outputs=True)
-        if array is None:
-            integers = ir.Value(name=f"{name}_quantized", shape=tensor.shape, type=_UINT8)
-            nodes.append(_node("QuantizeLinear", [tensor, scale, zero_point], integers))
-        else:
-            integers = add_initializer(graph, f"{name}_quantized", params.quantize(array))
-        nodes.append(_node("DequantizeLinear", [integers, scale, zero_point], result))
-        _insert_behind(graph, tensor, nodes)
-        _remove_unused(graph, tensor)
+        graph.insert_before(use.node, _node("DequantizeLinear", [integers, *_coding(graph, name, params)], result))
+        use.node.replace_input_with(use.idx, result)
+    _remove_unused(graph, tensor)
 
 
 def _floats(tensor: ir.Value | None) -> NDArray[np.float32] | None:
     """The array of a float constant."""
     array = constant(tensor)
     return None if array is None else array.astype(np.float32, copy=False)
-
-
-def _insert_behind(graph: ir.Graph, tensor: ir.Value, nodes: list[ir.Node]) -> None:
-    producer = tensor.producer()
-    if producer is None:
-        graph.insert_before(graph[0], nodes)
-    else:
-        graph.insert_after(producer, nodes)
 
 
 def _node(

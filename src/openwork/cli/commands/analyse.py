@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from openwork.cli.config import config_option, node_name
-from openwork.cli.options import PATH, Shapes, batch_option, image_options, json_option, shapes_option
+from openwork.cli.options import PATH, Shapes, batch_option, image_options, json_option, shapes_option, trust_option
 from openwork.cli.output import note, print_json, print_line, print_table, stages, told
 
 
@@ -34,6 +34,7 @@ from openwork.cli.output import note, print_json, print_line, print_table, stage
 @image_options
 @shapes_option
 @batch_option
+@trust_option
 @json_option
 def command(
     model: Path,
@@ -50,6 +51,7 @@ def command(
     scale: tuple[float, ...],
     shapes: Shapes,
     batch: int,
+    trust: bool,
     as_json: bool,
 ) -> None:
     """Show layer by layer what quantization did to a network.
@@ -81,7 +83,7 @@ def command(
     true_integers = integers or (strategy or "").endswith("_t")
     with stages() as tell:
         tell("loading")
-        floats, coded = load_model(model), load_model(quantized)
+        floats, coded = (load_model(path, trust=trust, shapes=dict(shapes)) for path in (model, quantized))
         for graph in (floats, coded):
             if params is not None and graph is floats:
                 replace_weights(graph, params)

@@ -4,7 +4,16 @@ from pathlib import Path
 
 import click
 
-from openwork.cli.options import PATH, SEED, Shapes, batch_option, image_options, json_option, shapes_option
+from openwork.cli.options import (
+    PATH,
+    SEED,
+    Shapes,
+    batch_option,
+    image_options,
+    json_option,
+    shapes_option,
+    trust_option,
+)
 from openwork.cli.output import print_json, stages
 
 
@@ -26,6 +35,7 @@ from openwork.cli.output import print_json, stages
 @image_options
 @shapes_option
 @batch_option
+@trust_option
 @json_option
 def command(
     a: Path,
@@ -37,6 +47,7 @@ def command(
     scale: tuple[float, ...],
     shapes: Shapes,
     batch: int,
+    trust: bool,
     as_json: bool,
 ) -> None:
     """Hold two networks against each other: ONNX files, which onnxruntime runs, or artifacts.
@@ -57,7 +68,7 @@ def command(
 
     with stages() as tell:
         tell("loading")
-        with open_networks(a, b, shapes=dict(shapes), batch=batch) as (one, other):
+        with open_networks(a, b, shapes=dict(shapes), batch=batch, trust=trust) as (one, other):
             values = read_one(inputs, one.inputs, preprocess=ImagePreprocess(mean, scale)) if inputs else None
             tell("comparing")
             comparison = compare(one, other, values, seed=seed, within=within)

@@ -6,7 +6,7 @@ from typing import Literal
 
 import click
 
-from openwork.cli.options import PATH, Shapes, batch_option, json_option, shapes_option
+from openwork.cli.options import PATH, Shapes, batch_option, json_option, shapes_option, trust_option
 from openwork.cli.output import note, print_json, stages
 
 
@@ -30,6 +30,7 @@ from openwork.cli.output import note, print_json, stages
 )
 @shapes_option
 @batch_option
+@trust_option
 @json_option
 def command(
     model: Path,
@@ -39,6 +40,7 @@ def command(
     layout: Literal["nchw", "nhwc"],
     shapes: Shapes,
     batch: int,
+    trust: bool,
     as_json: bool,
 ) -> None:
     """Compile a model to a native library, and prove it.
@@ -61,7 +63,7 @@ def command(
     begin = time.perf_counter()
     with stages() as tell:
         tell("loading")
-        graph = load_model(model)
+        graph = load_model(model, trust=trust, shapes=dict(shapes))
         canonicalise(graph, shapes=dict(shapes), batch=batch)
         tell("compiling")
         artifact = compile_model(graph, output, target=chip, threads=threads, layout=layout)

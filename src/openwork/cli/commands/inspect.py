@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from openwork.cli.options import PATH, Shapes, batch_option, json_option, shapes_option
+from openwork.cli.options import PATH, Shapes, batch_option, json_option, shapes_option, trust_option
 from openwork.cli.output import print_json, print_line, print_table, stages
 
 if TYPE_CHECKING:
@@ -22,8 +22,9 @@ HEADINGS = ("layer", "operator", "pattern", "weight", "MACs", "effective", "nonz
 @click.argument("model", type=PATH)
 @shapes_option
 @batch_option
+@trust_option
 @json_option
-def command(model: Path, shapes: Shapes, batch: int, as_json: bool) -> None:
+def command(model: Path, shapes: Shapes, batch: int, trust: bool, as_json: bool) -> None:
     """Show what a model consists of, what it costs, and where its zeros lie.
 
     Operators are those in the file. Layers are counted after batch normalization is folded and shapes are
@@ -41,7 +42,7 @@ def command(model: Path, shapes: Shapes, batch: int, as_json: bool) -> None:
 
     with stages() as tell:
         tell("loading")
-        graph = load_model(model)
+        graph = load_model(model, trust=trust, shapes=dict(shapes))
         operators = Counter(node.op_type for node in graph.graph)
         opset = graph.opset_imports.get("", 0)
         tell("optimizing")

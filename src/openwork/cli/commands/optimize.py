@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from openwork.cli.options import PATH, Shapes, batch_option, json_option, shapes_option
+from openwork.cli.options import PATH, Shapes, batch_option, json_option, shapes_option, trust_option
 from openwork.cli.output import print_json, print_table, stages
 
 
@@ -13,8 +13,9 @@ from openwork.cli.output import print_json, print_table, stages
 @click.option("-o", "--output", type=PATH, required=True, help="The ONNX file to write.")
 @shapes_option
 @batch_option
+@trust_option
 @json_option
-def command(model: Path, output: Path, shapes: Shapes, batch: int, as_json: bool) -> None:
+def command(model: Path, output: Path, shapes: Shapes, batch: int, trust: bool, as_json: bool) -> None:
     """Rewrite a model into the form that openwork compiles; it computes the same.
 
     Shapes become static, batch normalization is folded into the layer before it, what depends on constants
@@ -31,7 +32,7 @@ def command(model: Path, output: Path, shapes: Shapes, batch: int, as_json: bool
 
     with stages() as tell:
         tell("loading")
-        graph = load_model(model)
+        graph = load_model(model, trust=trust, shapes=dict(shapes))
         before, size_before = len(graph.graph), model.stat().st_size
         tell("optimizing")
         canonicalise(graph, shapes=dict(shapes), batch=batch)

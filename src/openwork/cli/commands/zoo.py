@@ -92,5 +92,33 @@ def make(name: str, output: Path, sparsity: float, pattern: str, size: int | Non
     note(f"{output}: written, {output.stat().st_size:,} bytes")
 
 
+@command.command()
+@click.option("-o", "--output", type=PATH, required=True, help="The directory to write.")
+def digits(output: Path) -> None:
+    """Write the handwritten digits that the demo trains on, as data for other commands.
+
+    calibration.npy holds 64 training images, test.npy and labels.npy the 360 held-out ones and what they show.
+    Needs the torch extra, which brings scikit-learn along.
+
+    \b
+    Example:
+      openwork zoo digits -o digits
+    """
+    import io
+
+    import numpy as np
+
+    from openwork.files import write_whole
+    from openwork.zoo.digits import load_digits_split
+
+    data = load_digits_split()
+    arrays = {"calibration": data.train_images[:64], "test": data.held_out_images, "labels": data.held_out_labels}
+    for name, array in arrays.items():
+        file = io.BytesIO()
+        np.save(file, array)
+        write_whole(output / f"{name}.npy", file.getvalue())
+        note(f"{output / name}.npy: {array.dtype} {list(array.shape)}")
+
+
 def _described(name: str, tensor: "torch.Tensor") -> str:
     return f"{name} {str(tensor.dtype).removeprefix('torch.')}{list(tensor.shape)}"
