@@ -12,6 +12,7 @@ from openwork.errors import ModelError
 from openwork.frontends import load_model
 from openwork.graph import evaluate
 from openwork.passes import canonicalise
+from tests.frontends import opsets
 from tests.graphs import graph, operators, to_bytes
 
 X = np.float32([[1, 2]])
@@ -211,6 +212,31 @@ def test_old_operators_are_converted(path, opset):
     canonicalise(model)
     assert operators(model) == ["Conv", "Clip", "GlobalAveragePool", "Squeeze", "Gemm", "Softmax"]
     np.testing.assert_allclose(evaluate(model, {"x": x})["y"], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("version", range(7, 24))
+def test_every_opset(path, version):
+    """The common operators compute what onnxruntime makes of the file as it is, before and after the pipeline."""
+    proto = opsets.network(version)
+    path.write_bytes(proto.SerializeToString())
+    x = np.random.default_rng(1).normal(size=opsets.SHAPE).astype("f")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(path, options)
+    expected = dict(zip(opsets.CASES, session.run(list(opsets.CASES), {"x": x}), strict=True))
+    model = load_model(path)
+    assert model.graph.opset_imports[""] == max(version, 13)
+    loaded = evaluate(model, {"x": x})
+    canonicalise(model)
+    canonical = evaluate(model, {"x": x})
+    for name, array in expected.items():
+        np.testing.assert_allclose(loaded[name], array, rtol=1e-4, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(canonical[name], array, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_hardmax_had_another_meaning(path):
+    path.write_bytes(to_bytes(graph("(float[2,3,4] x) => (float[2,3,4] y) { y = Hardmax(x) }", opset=12)))
+    refused(path, "Hardmax has another meaning since")
 
 
 def test_old_operators_that_cannot_be_converted(path):

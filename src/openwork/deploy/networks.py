@@ -42,20 +42,21 @@ class Network(Protocol):
 
 @contextmanager
 def open_networks(
-    a: Path, b: Path, *, shapes: Mapping[str, tuple[int, ...]] | None = None, batch: int = 1
+    a: Path, b: Path, *, shapes: Mapping[str, tuple[int, ...]] | None = None, batch: int = 1, trust: bool = False
 ) -> Iterator[tuple[Network, Network]]:
     """Two networks, ONNX files or artifacts, while the block runs.
 
     Args:
         shapes: of inputs. Others that an ONNX file leaves open are as in the artifact that it is compared with.
         batch: size of a first dimension that is open even so.
+        trust: take files of torch, as `load_model` does.
     Raises: ModelError, ArtifactError: one cannot be read.
     """
     with ExitStack() as stack:
         paths = dict.fromkeys((a, b))
         artifacts = {path: stack.enter_context(closing(CompiledNetwork(path))) for path in paths if path.is_dir()}
         known = {tensor.name: tensor.shape for artifact in artifacts.values() for tensor in artifact.inputs}
-        models = {path: OnnxNetwork(path, known, shapes or {}, batch) for path in paths if path not in artifacts}
+        models = {path: OnnxNetwork(path, known, shapes or {}, batch, trust) for path in paths if path not in artifacts}
         networks: Mapping[Path, Network] = {**artifacts, **models}
         yield networks[a], networks[b]
 
@@ -64,11 +65,16 @@ class OnnxNetwork:
     """A model file, run by onnxruntime."""
 
     def __init__(
-        self, path: Path, defaults: Mapping[str, tuple[int, ...]], shapes: Mapping[str, tuple[int, ...]], batch: int
+        self,
+        path: Path,
+        defaults: Mapping[str, tuple[int, ...]],
+        shapes: Mapping[str, tuple[int, ...]],
+        batch: int,
+        trust: bool = False,
     ):
         """defaults: shapes of inputs that are symbolic in the file, unless given. Raises: ModelError."""
         self.path = path
-        self._model = load_model(path)
+        self._model = load_model(path, trust=trust, shapes={**defaults, **shapes})
         graph = self._model.graph
         symbolic = {value.name for value in graph.inputs if value.shape is None or not value.shape.is_static()}
         fixed = {name: shape for name, shape in defaults.items() if name in symbolic}

@@ -1,6 +1,7 @@
 """Tensors that an ONNX file keeps in other files."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import onnx
@@ -8,40 +9,56 @@ import onnx_ir as ir
 
 from openwork.errors import ModelError, one_line
 
+# How often the bytes of a file may be read, on average: tied weights are, but a small file must not fill the memory.
+_SHARED = 4
+
 
 def load_external_data(model: onnx.ModelProto, path: Path) -> None:
     """Bring external tensors into the model.
 
     Args:
-        path: of the ONNX file. Nothing outside its directory is read; links do not help.
-    Raises: ModelError: a location is outside, or its file is missing or does not hold the tensor.
+        path: of the ONNX file. Nothing outside its directory is read; symbolic links do not help. A hard link
+            is a file like any other: it cannot be told from one.
+    Raises: ModelError: a location is outside; its file is missing or does not hold the tensor; or tensors ask for
+        the same bytes again and again.
     """
-    for tensor in _tensors(model.graph):
+    read: Counter[str] = Counter()
+    for tensor in (*_tensors(model.graph.node, model.graph), *_in_functions(model)):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            tensor.raw_data = _read(tensor, path)
+            tensor.raw_data = _read(tensor, path, read)
             tensor.ClearField("data_location")
             tensor.ClearField("external_data")
 
 
-def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """Every dense tensor, in initializers and attributes, down into subgraphs."""
-    yield from graph.initializer
-    for node in graph.node:
+def _in_functions(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    for function in model.functions:
+        yield from _tensors(function.node)
+
+
+def _tensors(nodes: Iterable[onnx.NodeProto], graph: onnx.GraphProto | None = None) -> Iterator[onnx.TensorProto]:
+    """Every tensor, in initializers and attributes, down into subgraphs, and what sparse ones are made of."""
+    if graph is not None:
+        yield from graph.initializer
+        for sparse in graph.sparse_initializer:
+            yield from (sparse.values, sparse.indices)
+    for node in nodes:
         for attribute in node.attribute:
             yield from [attribute.t, *attribute.tensors]
+            for sparse in [attribute.sparse_tensor, *attribute.sparse_tensors]:
+                yield from (sparse.values, sparse.indices)
             for subgraph in [attribute.g, *attribute.graphs]:
-                yield from _tensors(subgraph)
+                yield from _tensors(subgraph.node, subgraph)
 
 
-def _read(tensor: onnx.TensorProto, path: Path) -> bytes:
+def _read(tensor: onnx.TensorProto, path: Path, read: Counter[str]) -> bytes:
     name = f"{path}: tensor {tensor.name!r}"
     try:
-        return _bytes(tensor, path.parent.resolve(), name)
-    except (OSError, TypeError, ValueError) as error:
+        return _bytes(tensor, path.parent.resolve(), name, read)
+    except (OSError, RuntimeError, TypeError, ValueError) as error:  # RuntimeError: links that lead to each other
         raise ModelError(f"{name} cannot be read ({one_line(error)}); export or copy the model again") from error
 
 
-def _bytes(tensor: onnx.TensorProto, directory: Path, name: str) -> bytes:
+def _bytes(tensor: onnx.TensorProto, directory: Path, name: str, read: Counter[str]) -> bytes:
     info = {entry.key: entry.value for entry in tensor.external_data}
     location = info.get("location", "")
     file = (directory / location).resolve()
@@ -54,6 +71,9 @@ def _bytes(tensor: onnx.TensorProto, directory: Path, name: str) -> bytes:
     offset, length = int(info.get("offset", 0)), int(info.get("length", size))
     if offset < 0 or length != size or offset + size > file.stat().st_size:
         raise ModelError(f"{name} does not fit {location!r}, which is truncated or of another model; copy it again")
+    read[str(file)] += size
+    if read[str(file)] > _SHARED * file.stat().st_size:
+        raise ModelError(f"{name} is one of many on the same bytes of {location!r}; export the model again")
     with file.open("rb") as content:
         content.seek(offset)
         return content.read(size)

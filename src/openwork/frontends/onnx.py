@@ -1,8 +1,9 @@
-"""ONNX files."""
+"""ONNX files, and the door to files of other kinds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import onnx
 import onnx.version_converter
 import onnx_ir as ir
@@ -12,29 +13,67 @@ from openwork.errors import ModelError, one_line
 from openwork.files import read_regular
 from openwork.frontends.external_data import load_external_data
 from openwork.frontends.tensors import check_tensors
+from openwork.graph import constant
 
 # From this version on QuantizeLinear has an axis, and Squeeze, ReduceSum and their like take axes as inputs.
 _OLDEST_OPSET = 13
 
-# Of the same age. From version 4 on initializers need not be graph inputs.
+# Beyond what any network has: deeper, longer and more is an attack, or a mistake.
+_DEEPEST = 64
+_LONGEST_NAME = 10_000
+_MOST_NODES = 1_000_000
+
+# From this version on Resize tells where each pixel comes from.
+_FIRST_RESIZE = 11
+
+# As old as _OLDEST_OPSET. From version 4 on initializers need not be graph inputs.
 _OLDEST_IR = 7
 
 
-def load_model(path: Path) -> ir.Model:
-    """Read a model from an ONNX file, with all its tensors in memory; not canonicalised.
+# Files of torch, which run or unpickle what they hold when they are loaded.
+_TORCH_SUFFIXES = (".pt", ".pt2", ".pth", ".torchscript")
+
+
+def load_model(path: Path, *, trust: bool = False, shapes: Mapping[str, tuple[int, ...]] | None = None) -> ir.Model:
+    """Read a model from an ONNX or a .tflite file, with all its tensors in memory; not canonicalised.
 
     Operators older than opset 13 are converted to opset 13. Tensors kept in files of their own are read from
     the model's directory or below, never from elsewhere.
 
+    Args:
+        trust: take files of torch too (TorchScript `.pt`, exported programs `.pt2`). To load them is to run
+            what is inside.
+        shapes: of inputs by name, for TorchScript, which does not tell them.
     Raises: ModelError: the file is missing, truncated or no ONNX file; breaks the rules of ONNX; points to
-        data outside its directory; has NaN or infinite weights; or is too old to be converted.
+        data outside its directory; has NaN or infinite weights; is too old to be converted; or is one of torch
+        that is not trusted.
     """
+    if path.suffix.lower() in _TORCH_SUFFIXES:
+        return _load_torch(path, trust, shapes or {})
+    if path.suffix == ".tflite":
+        from openwork.frontends.tflite import load_tflite  # its schema is some 200 modules
+
+        return load_tflite(path)
     proto = _parse(path)
+    _check_size(proto, path)
     load_external_data(proto, path)
     _check(path)
     model = _deserialize(_modern(proto, path), path)
+    if _opset(proto) < _FIRST_RESIZE:
+        _resample_as_before(model)
     check_tensors(model, str(path))
     return model
+
+
+def _load_torch(path: Path, trust: bool, shapes: Mapping[str, tuple[int, ...]]) -> ir.Model:
+    if not trust:
+        raise ModelError(
+            f"{path}: to load a file of torch is to run what is inside; "
+            "give --trust (trust=True) if you know where it comes from, or export it to ONNX"
+        )
+    from openwork.frontends.torchscript import load_torch_file  # brings torch along
+
+    return load_torch_file(path, shapes)
 
 
 def _parse(path: Path) -> onnx.ModelProto:
@@ -57,6 +96,35 @@ def _parse(path: Path) -> onnx.ModelProto:
     return proto
 
 
+def _check_size(proto: onnx.ModelProto, path: Path) -> None:
+    """Refuse names that no message can hold, and nodes that are too deep or, written out, too many."""
+    functions = {(each.domain, each.name, each.overload): each.node for each in proto.functions}
+    sizes: dict[tuple[str, str, str], int] = {}
+
+    def written_out(nodes: Iterable[onnx.NodeProto], depth: int) -> int:
+        """How many nodes there are with those of subgraphs and functions in place."""
+        if depth > _DEEPEST:
+            raise ModelError(f"{path}: subgraphs or functions lie more than {_DEEPEST} deep; export the model flat")
+        total = 0
+        for node in nodes:
+            total += 1
+            for attribute in node.attribute:
+                for graph in (attribute.g, *attribute.graphs):
+                    total += written_out(graph.node, depth + 1)
+            key = (node.domain, node.op_type, node.overload)
+            if key in functions:
+                if key not in sizes:
+                    sizes[key] = written_out(functions[key], depth + 1)
+                total += sizes[key]
+            longest = max(map(len, (node.name, node.op_type, node.domain, *node.input, *node.output)))
+            if longest > _LONGEST_NAME:
+                raise ModelError(f"{path}: holds a name of {longest} characters; export the model with shorter ones")
+        return total
+
+    if written_out(proto.graph.node, 0) > _MOST_NODES:
+        raise ModelError(f"{path}: has more than {_MOST_NODES} nodes when functions are written out; export it flat")
+
+
 def _texts(message: Message) -> Iterator[str | bytes]:
     """Every string of a message and those inside it; protobuf gives as bytes what is not UTF-8."""
     for field, value in message.ListFields():
@@ -74,11 +142,12 @@ def _check(path: Path) -> None:
 
 def _modern(proto: onnx.ModelProto, path: Path) -> onnx.ModelProto:
     """The model, converted if its operators are old."""
-    versions = {opset.domain: opset.version for opset in proto.opset_import}
-    version = versions.get("", _OLDEST_OPSET)
+    version = _opset(proto)
     if version >= _OLDEST_OPSET:
         return proto
     try:
+        if any(node.op_type == "Hardmax" for node in proto.graph.node):
+            raise ValueError("Hardmax has another meaning since")  # the converter leaves it as it is
         converted = onnx.version_converter.convert_version(proto, _OLDEST_OPSET)
         converted.ir_version = max(converted.ir_version, _OLDEST_IR)
         onnx.checker.check_model(converted)
@@ -88,6 +157,24 @@ def _modern(proto: onnx.ModelProto, path: Path) -> onnx.ModelProto:
             f"export the model with opset {_OLDEST_OPSET} or newer"
         ) from error
     return converted
+
+
+def _opset(proto: onnx.ModelProto) -> int:
+    return next((opset.version for opset in proto.opset_import if not opset.domain), _OLDEST_OPSET)
+
+
+def _resample_as_before(model: ir.Model) -> None:
+    """What Upsample was, and Resize of opset 10: the converter leaves out how pixels are found.
+
+    Nothing defined it; this is what onnxruntime does.
+    """
+    for graph in model.graphs():
+        for node in graph:
+            if node.op_type == "Resize":
+                scales = constant(node.inputs[2])
+                shrinks = scales is not None and bool(np.less(scales, 1).any())
+                node.attributes.add(ir.AttrString("coordinate_transformation_mode", "asymmetric"))
+                node.attributes.add(ir.AttrString("nearest_mode", "ceil" if shrinks else "floor"))
 
 
 def _deserialize(proto: onnx.ModelProto, path: Path) -> ir.Model:

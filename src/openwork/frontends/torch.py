@@ -5,6 +5,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import onnx_ir as ir
 import torch
@@ -41,31 +42,47 @@ def from_torch(
         # torch.export takes a dimension of size 1 for a constant, so the example needs two images.
         examples = tuple(torch.cat([example, example]) for example in examples)
         shapes = tuple({0: torch.export.Dim.DYNAMIC} for _ in examples)
+    model = _exported(
+        module,
+        type(module).__name__,
+        args=examples,
+        input_names=list(input_names),
+        output_names=None if output_names is None else list(output_names),
+        dynamic_shapes=shapes,
+    )
+    return _imported(model, type(module).__name__)
+
+
+def from_exported(program: torch.export.ExportedProgram, *, title: str) -> ir.Model:
+    """Import what torch.export made, as `from_torch` does a module.
+
+    Args:
+        title: what a message calls it: its file name.
+    Raises: ModelError: torch cannot write it as ONNX, or a weight is NaN or infinite.
+    """
+    return _imported(_exported(program, title), title)
+
+
+def _exported(module: torch.nn.Module | torch.export.ExportedProgram, title: str, **options: Any) -> ir.Model:
     with _quiet():
         try:
-            program = torch.onnx.export(
-                module,
-                examples,
-                input_names=list(input_names),
-                output_names=None if output_names is None else list(output_names),
-                dynamic_shapes=shapes,
-                dynamo=True,
-                optimize=False,
-                verbose=False,
-            )
+            program = torch.onnx.export(module, **options, dynamo=True, optimize=False, verbose=False)
         except torch.onnx.OnnxExporterError as error:
             raise ModelError(
-                f"{type(module).__name__}: torch cannot export it ({one_line(error)}); "
+                f"{title}: torch cannot export it ({one_line(error)}); "
                 "write the module without what torch.export refuses"
             ) from error
     assert program is not None
-    model = program.model
+    return program.model
+
+
+def _imported(model: ir.Model, title: str) -> ir.Model:
     for value in model.graph.initializers.values():
         assert value.const_value is not None
         value.const_value = ir.tensor(value.const_value.numpy(), name=value.name)
     _name_layers(model)
     strip_metadata(model)
-    check_tensors(model, type(module).__name__)
+    check_tensors(model, title)
     return model
 
 
