@@ -1,5 +1,9 @@
 """Rewrites of the graph, one a file, and the pipeline that makes any model canonical."""
 
+from openwork.passes.batch_norm_to_conv import batch_norm_to_conv
+from openwork.passes.cancel_transposes import cancel_transposes
+from openwork.passes.expand_conv_transpose import expand_conv_transpose
+from openwork.passes.expand_qoperators import expand_qoperators
 from openwork.passes.fold_batch_norm import fold_batch_norm
 from openwork.passes.fold_constants import fold_constants
 from openwork.passes.fuse_matmul_add import fuse_matmul_add
@@ -12,7 +16,11 @@ from openwork.passes.strip_metadata import strip_metadata
 __all__ = [
     "PIPELINE",
     "Pass",
+    "batch_norm_to_conv",
+    "cancel_transposes",
     "canonicalise",
+    "expand_conv_transpose",
+    "expand_qoperators",
     "fold_batch_norm",
     "fold_constants",
     "fuse_matmul_add",

@@ -8,7 +8,7 @@ from openwork.graph import constant, set_constant_input
 
 
 def fold_batch_norm(model: ir.Model) -> bool:
-    """Fold BatchNormalization into the Conv or Gemm whose result it alone reads.
+    """Fold BatchNormalization into the Conv, ConvTranspose or Gemm whose result it alone reads.
 
         before: BatchNormalization(Conv(x, w, b), scale, shift, mean, variance)
         after:  Conv(x, w * s, (b - mean) * s + shift)
@@ -33,10 +33,12 @@ def fold_batch_norm(model: ir.Model) -> bool:
 
 
 def _layer_before(norm: ir.Node) -> ir.Node | None:
-    """The Conv or Gemm that `norm` can be folded into."""
+    """The Conv, ConvTranspose (not in groups) or Gemm that `norm` can be folded into."""
     result = norm.inputs[0]
     layer = result.producer() if result is not None else None
-    if result is None or layer is None or layer.op_type not in ("Conv", "Gemm"):
+    if result is None or layer is None or layer.op_type not in ("Conv", "ConvTranspose", "Gemm"):
+        return None
+    if layer.op_type == "ConvTranspose" and layer.attributes.get_int("group", 1) > 1:
         return None
     alone = len(result.uses()) == 1 and not result.is_graph_output()
     trains = bool(norm.attributes.get_int("training_mode"))
@@ -49,7 +51,8 @@ def _layer_before(norm: ir.Node) -> ir.Node | None:
 
 def _channels_axis(layer: ir.Node) -> int:
     """The axis of output channels in the layer's weight."""
-    return 1 if layer.op_type == "Gemm" and not layer.attributes.get_int("transB") else 0
+    transposed = bool(layer.attributes.get_int("transB"))
+    return {"Conv": 0, "ConvTranspose": 1, "Gemm": int(not transposed)}[layer.op_type]
 
 
 def _bias(layer: ir.Node) -> NDArray[np.float64] | None:

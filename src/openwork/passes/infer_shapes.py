@@ -1,5 +1,7 @@
 """Give every value a static shape and a dtype."""
 
+from math import prod
+
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -7,8 +9,13 @@ import onnx_ir as ir
 from openwork.errors import ModelError, one_line
 from openwork.graph import constant
 
+# ONNX defines these by functions, and has no rule for what they give: a tensor like their first input.
+_LIKE_THEIR_INPUT = ("GroupNormalization", "MeanVarianceNormalization")
 # Constants up to this many elements are shown to shape inference: shapes, axes, pads, splits, not weights.
 _SMALL = 64
+
+# Elements. No machine that this is for holds more in one tensor, and their number fits every index.
+_LARGEST = 2**31 - 1
 
 
 def infer_shapes(model: ir.Model) -> bool:
@@ -46,7 +53,7 @@ def _known(value: ir.Value) -> bool:
 
 def _infer(node: ir.Node, model: ir.Model) -> bool:
     """Set what ONNX's rules say about the outputs of one node."""
-    types = _output_types(node, model)
+    types = output_types(node, model)
     changed = False
     for output in node.outputs:
         if output.name not in types:
@@ -55,6 +62,8 @@ def _infer(node: ir.Node, model: ir.Model) -> bool:
         shape = ir.serde.deserialize_type_proto_for_shape(types[output.name])
         if dtype is not None and output.type != dtype:
             output.type, changed = dtype, True
+        if shape is not None and shape.is_static() and prod(shape.numpy()) > _LARGEST:
+            raise _does_not_fit(node, f"its result of shape {shape} would have more than 2^31 elements")
         if shape is not None and output.shape != shape:
             output.shape, changed = shape, True
     return changed
@@ -81,7 +90,11 @@ def _does_not_fit(node: ir.Node, reason: str) -> ModelError:
     )
 
 
-def _output_types(node: ir.Node, model: ir.Model) -> dict[str, onnx.TypeProto]:
+def output_types(node: ir.Node, model: ir.Model) -> dict[str, onnx.TypeProto]:
+    """What ONNX's rules say about the outputs of one node, by name. Raises: ModelError: it contradicts its inputs."""
+    first = node.inputs[0] if node.inputs else None
+    if node.domain == "" and node.op_type in _LIKE_THEIR_INPUT and first is not None:
+        return {str(node.outputs[0].name): _type(first)}
     versions = model.graph.opset_imports
     version = versions.get(node.domain)
     if version is None or not onnx.defs.has(node.op_type, version, node.domain):

@@ -6,6 +6,10 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from openwork.errors import ModelError
+from openwork.passes.batch_norm_to_conv import batch_norm_to_conv
+from openwork.passes.cancel_transposes import cancel_transposes
+from openwork.passes.expand_conv_transpose import expand_conv_transpose
+from openwork.passes.expand_qoperators import expand_qoperators
 from openwork.passes.fold_batch_norm import fold_batch_norm
 from openwork.passes.fold_constants import fold_constants
 from openwork.passes.fuse_matmul_add import fuse_matmul_add
@@ -34,13 +38,18 @@ PIPELINE: tuple[Pass, ...] = (
     _library(common.InlinePass()),
     _library(common.RemoveInitializersFromInputsPass()),
     _library(common.TopologicalSortPass()),
+    expand_qoperators,
     name_nodes,  # before the library's passes name nodes in their own way
     _library(common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)),
     fold_constants,
+    _library(common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)),  # what folding made
     _library(common.RemoveUnusedNodesPass()),
     infer_shapes,
+    cancel_transposes,
     fuse_matmul_add,
     fold_batch_norm,
+    batch_norm_to_conv,
+    expand_conv_transpose,
     _library(common.RemoveUnusedNodesPass()),
     _library(common.RemoveUnusedOpsetsPass()),
     name_nodes,

@@ -1,6 +1,7 @@
 """Give every graph input a static shape."""
 
 from collections.abc import Mapping
+from math import prod
 
 import onnx_ir as ir
 
@@ -53,9 +54,10 @@ def _static(value: ir.Value, wanted: tuple[int, ...] | None, batch: int) -> tupl
         )
     else:
         shape = tuple(_size(value, axis, batch) for axis in range(len(value.shape)))
-    if any(size < 1 for size in shape):
+    if any(size < 1 for size in shape) or prod(shape) >= 2**31:
         raise ModelError(
-            f"input {value.name!r}: shape {shape} has a size below 1; give positive sizes with --set-shape"
+            f"input {value.name!r}: shape {shape} has a size below 1, or 2^31 elements and more; "
+            "give sizes of this world with --set-shape"
         )
     return shape
 
