@@ -19,7 +19,16 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
-ONNX_TYPES = {"float32": TensorProto.FLOAT, "uint8": TensorProto.UINT8, "int8": TensorProto.INT8}
+ONNX_TYPES = {
+    "float32": TensorProto.FLOAT,
+    "uint8": TensorProto.UINT8,
+    "int8": TensorProto.INT8,
+    "uint16": TensorProto.UINT16,
+    "int16": TensorProto.INT16,
+    "int32": TensorProto.INT32,
+    "int64": TensorProto.INT64,
+    "bool": TensorProto.BOOL,
+}
 
 
 class Writer:
@@ -43,6 +52,10 @@ class Writer:
 
     def normal(self, *shape: int, scale: float = 1.0) -> NDArray[np.float32]:
         return self.rng.normal(0, scale, shape).astype(np.float32)
+
+    def node(self, operator: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> None:
+        """A node of any number of outputs."""
+        self._nodes.append(helper.make_node(operator, inputs, outputs, name=f"{outputs[0]}.node", **attributes))
 
     def op(self, operator: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
         name = name or f"{operator.lower()}{len(self._nodes)}"
@@ -147,6 +160,8 @@ def random_inputs(model: ir.Model, seed: int = 1) -> dict[str, NDArray[np.generi
         shape, dtype = tuple(int(size) for size in value.shape), value.dtype.numpy()
         if dtype.kind == "f":
             inputs[value.name] = rng.normal(size=shape).astype(dtype)
+        elif dtype == np.bool_:
+            inputs[value.name] = rng.integers(0, 2, shape).astype(dtype)
         else:
             limits = np.iinfo(dtype)
             inputs[value.name] = rng.integers(limits.min, limits.max, shape, dtype, endpoint=True)

@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from openwork.deploy.artifact import write_manifest
 from openwork.deploy.compile import compile_model
 from openwork.deploy.tensors import read_tensor
 from openwork.errors import ArtifactError, BuildError, ModelError, TargetError, UnsupportedError, VerificationError
-from openwork.graph import evaluate
+from openwork.graph import evaluate, set_rounding
 from openwork.lowering import interpreter, lower
 from openwork.passes import canonicalise
 from openwork.targets import Target, load_target
@@ -181,9 +182,43 @@ def test_wrong_options_are_refused(tmp_path: Path, options: dict[str, object]) -
 
 
 def test_a_target_of_another_family_is_refused(tmp_path: Path) -> None:
-    other = Target("m4", "mcu", "", ("armv7e-m",), "q31", "thumb")
+    other = Target("m4", "mcu", "", ("armv7e-m",), ("q31",), "thumb")
     with pytest.raises(TargetError, match="m4"):
         compile_model(canonical(residual_net()), tmp_path / "deploy", target=other)
+
+
+def test_a_rounding_that_the_target_lacks_is_refused(tmp_path: Path) -> None:
+    model = canonical(quantized(residual_net()))
+    set_rounding(model, "shift")
+    with pytest.raises(TargetError, match="'cpu': rounds as float32 or q31, but the model's integers round as shift"):
+        compile_model(model, tmp_path / "deploy", target=replace(CPU, requantize=("float32", "q31")))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_in_fixed_point_equals_the_interpreter_bit_for_bit(tmp_path: Path) -> None:
+    model = canonical(quantized(residual_net()))
+    set_rounding(model, "q31")
+    directory = tmp_path / "deploy"
+    artifact = compile_model(model, directory, target=CPU)
+    assert [output.max_abs_diff for output in artifact.proof] == [0]
+    steps = json.loads((directory / "deploy.json").read_text())["steps"]
+    kernels = {kernel for step in steps for kernel in step["kernels"]}
+    assert {"u8_conv_rows4_fixed"} <= kernels and not {"u8_conv_rows1", "u8_conv_rows4", "u8_add"} & kernels
+
+
+def test_16_bit_integers_compute_in_float_between_their_conversions(tmp_path: Path) -> None:
+    writer = Writer(opset=21)
+    x = writer.requantized(writer.input("x", (1, 4, 6, 6)), 0.0002, 5, "int16")
+    weight = writer.quantized_constant(writer.rng.integers(-127, 128, (8, 4, 3, 3)).astype(np.int8), np.float32(0.003))
+    y = writer.requantized(writer.op("Conv", x, weight), 0.0004, -7, "int16")
+    directory = tmp_path / "deploy"
+    model = canonical(writer.model(writer.op("Relu", y, name="y")))
+    compile_model(model, directory, target=CPU)
+    x = random_inputs(model)["x"]
+    with InferenceSession(directory) as session:
+        [result] = session.run(None, {"x": x})
+    expected = evaluate(model, {"x": x})["y"]
+    assert np.abs(result - expected).max() <= 0.0004 * 1.001
 
 
 def test_a_missing_compiler_is_told_and_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

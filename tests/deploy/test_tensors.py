@@ -22,6 +22,13 @@ def test_random_integers_reach_both_ends(dtype: str) -> None:
     assert (values.min(), values.max()) == (np.iinfo(dtype).min, np.iinfo(dtype).max)
 
 
+@pytest.mark.parametrize("dtype", ["int32", "int64", "bool"])
+@pytest.mark.parametrize("shape", [(), (64,)])
+def test_random_indices_point_into_every_table(dtype: str, shape: tuple[int, ...]) -> None:
+    values = [random_inputs([TensorFile("x", shape, dtype, "input0.bin")], seed)["x"] for seed in range(9)]
+    assert set(np.ravel(values)) == {0, 1}
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(), (1,), (2, 3, 4)])
 def test_a_tensor_comes_back_from_its_file(tmp_path: Path, dtype: str, shape: tuple[int, ...]) -> None:

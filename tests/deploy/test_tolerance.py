@@ -26,6 +26,32 @@ def test_what_only_moves_or_compares_is_exact() -> None:
     assert behind(w, w.requantized(x, 0.1, 128)) is Arithmetic.EXACT
 
 
+@pytest.mark.parametrize(
+    ("operator", "expected"),
+    [
+        ("Tanh", Arithmetic.FLOAT),
+        ("Gelu", Arithmetic.FLOAT),
+        ("HardSwish", Arithmetic.EXACT),
+        ("Sqrt", Arithmetic.EXACT),
+    ],
+)
+def test_transcendental_functions_are_float(operator: str, expected: Arithmetic) -> None:
+    w = Writer()
+    assert behind(w, w.op(operator, w.input("x", (1, 8)), name="y")) is expected
+
+
+def test_a_table_of_a_transcendental_function_is_exact() -> None:
+    w = Writer()
+    y = w.quantize(w.op("Tanh", w.dequantize(w.input("x", (1, 8), "uint8"), 0.1, 128)), 0.01, 128, name="y")
+    assert behind(w, y) is Arithmetic.EXACT
+
+
+def test_integers_of_32_bits_are_exact() -> None:
+    w = Writer()
+    y = w.op("Mul", w.input("a", (1, 8), "int32"), w.input("b", (8,), "int32"), name="y")
+    assert behind(w, y) is Arithmetic.EXACT
+
+
 def test_integers_made_of_float_sums_are_requantized_from_there_on() -> None:
     w = Writer()
     x = w.requantized(w.op("Softmax", w.input("x", (1, 8))), 1 / 256)

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openwork.graph import count, evaluate, metadata, total, weight_of
-from openwork.passes import canonicalise
+from openwork.passes import canonicalise, infer_shapes
 from openwork.sparsity import Block
 from tests.graphs import graph
 
@@ -79,6 +79,72 @@ def test_a_product_of_activations_has_no_weights():
     (layer,) = count(model)
     assert (layer.macs, layer.effective_macs, layer.weights, layer.sparsity) == (24, 24, 0, 0.0)
     assert layer.weight_shape == ()
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    groups=st.integers(1, 2),
+    inner=st.integers(1, 3),
+    out=st.integers(1, 3),
+    kernel=st.tuples(st.integers(1, 3), st.integers(1, 4)),
+    stride=st.integers(1, 3),
+)
+def test_conv_transpose(groups, inner, out, kernel, stride):
+    """Every input element is multiplied with every weight of its channel, as the definition scatters it."""
+    batch, height, width = 2, 4, 5
+    weight = np.ones((inner * groups, out, *kernel), "f")
+    weight[0] = 0
+    model = graph(
+        f"(float[{batch},{inner * groups},{height},{width}] x) => (float[A,B,C,D] y) "
+        f"{{ [up] y = ConvTranspose<group={groups}, strides={[stride] * 2}>(x, w) }}",
+        w=weight,
+    )
+    infer_shapes(model)
+    (layer,) = count(model)
+    by_hand = sum(1 for _ in np.ndindex(batch, inner * groups, height, width) for _ in np.ndindex(out, *kernel))
+    assert (layer.operator, layer.macs, layer.weights) == ("ConvTranspose", by_hand, weight.size)
+    assert layer.effective_macs == by_hand - by_hand // (inner * groups)
+
+
+def test_the_pattern_of_a_transposed_convolution_is_one_of_outputs_by_inputs():
+    weight = np.kron(np.eye(4), np.ones((4, 1))).astype("f")[:, :, None, None]  # [in 16, out 4]: 1x4 blocks of inputs
+    model = graph("(float[1,16,2,2] x) => (float[1,4,2,2] y) { y = ConvTranspose(x, w) }", w=weight)
+    infer_shapes(model)
+    assert count(model)[0].pattern == Block((1, 4, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "macs"),
+    [
+        ("(float[2,3,5,8] q, float[2,3,7,8] k, float[2,3,7,4] v) => (float y) { y = Attention(q, k, v) }", (8 + 4) * 7),
+        (
+            "(float[2,3,5,8] q, float[2,1,6,8] k, float[2,1,6,4] v, float[2,1,1,8] a, float[2,1,1,4] b) "
+            "=> (float y, float p, float r) { y, p, r = Attention(q, k, v, , a, b) }",
+            (8 + 4) * 7,
+        ),
+        (
+            "(float[2,5,24] q, float[2,7,8] k, float[2,7,4] v) => (float y) "
+            "{ y = Attention<q_num_heads=3, kv_num_heads=1>(q, k, v) }",
+            (8 + 4) * 7,
+        ),
+    ],
+    ids=["heads", "grouped, with a past", "heads side by side"],
+)
+def test_attention(text, macs):
+    """Two samples, three heads, five queries: scores and weighted values over seven keys each."""
+    model = graph(text, opset=23)
+    canonicalise(model)
+    (layer,) = count(model)
+    assert (layer.operator, layer.macs, layer.effective_macs, layer.weights) == (
+        "Attention",
+        *[2 * 3 * 5 * macs] * 2,
+        0,
+    )
+
+
+def test_what_multiplies_no_sums_counts_nothing():
+    model = graph("(float[2,4] x) => (float[2,4] y) { a = Mul(x, x) b = Softmax(a) y = Add(b, x) }")
+    assert count(model) == ()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from openwork.lowering import Add, Bounds, Conv, Program, interpreter, lower
+from openwork.lowering import Add, Bounds, Conv, Program, Unary, interpreter, lower
 from openwork.lowering.fuse import PIPELINE, drop_unused, fuse
 from openwork.lowering.lower import draft_program
 from openwork.passes import canonicalise
@@ -144,3 +144,65 @@ def test_unused_steps_buffers_and_constants_are_dropped_but_inputs_stay() -> Non
     kept = drop_unused(program)
     assert [step.output for step in kept.steps] == ["y"]
     assert set(kept.buffers) == {"x", unused, "y"} and not kept.constants
+
+
+def only_function(model: ir.Model) -> str | None:
+    """The one function that a network of floats became, if it computes the same bits as its parts; None if many."""
+    canonicalise(model)
+    program, inputs = lower(model), random_inputs(model)
+    expected = interpreter.run(draft_program(model), inputs)
+    for name, result in interpreter.run(program, inputs).items():
+        np.testing.assert_array_equal(result, expected[name])
+    if len(program.steps) > 1:
+        return None
+    [step] = program.steps
+    assert isinstance(step, Unary)
+    return step.function
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_value_times_its_sigmoid_is_a_silu(swapped: bool) -> None:
+    writer = Writer()
+    x = writer.input("x", (2, 50))
+    operands = [x, writer.op("Sigmoid", x)][:: -1 if swapped else 1]
+    assert only_function(writer.model(writer.op("Mul", *operands, name="y"))) == "silu"
+
+
+@pytest.mark.parametrize(("alpha", "expected"), [(1 / 6, "hard_swish"), (0.2, None)])
+def test_a_value_times_its_hard_sigmoid_is_a_hard_swish(alpha: float, expected: str | None) -> None:
+    writer = Writer()
+    x = writer.input("x", (2, 50))
+    gate = writer.op("HardSigmoid", x, alpha=alpha, beta=0.5)
+    assert only_function(writer.model(writer.op("Mul", gate, x, name="y"))) == expected
+
+
+def test_a_gate_of_another_value_or_with_another_reader_is_kept() -> None:
+    writer = Writer()
+    x, z = writer.input("x", (2, 50)), writer.input("z", (2, 50))
+    gate = writer.op("Sigmoid", x)
+    assert only_function(writer.model(writer.op("Mul", z, gate, name="y"))) is None
+    writer = Writer()
+    x = writer.input("x", (2, 50))
+    gate = writer.op("Sigmoid", x)
+    assert only_function(writer.model(writer.op("Mul", x, gate, name="y"), gate)) is None
+
+
+def written_out_gelu(writer: Writer, x: str, *, swapped: bool, root: float = 2**0.5, half: float = 0.5) -> str:
+    """As torch writes it."""
+    number = [writer.constant(np.float32(value)) for value in (root, 1, half)]
+    order = -1 if swapped else 1
+    summed = writer.op("Add", *[writer.op("Erf", writer.op("Div", x, number[0])), number[1]][::order])
+    return writer.op("Mul", *[writer.op("Mul", *[x, summed][::order]), number[2]][::order], name="y")
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_gelu_is_recognised_from_its_parts(swapped: bool) -> None:
+    writer = Writer()
+    assert only_function(writer.model(written_out_gelu(writer, writer.input("x", (3, 70)), swapped=swapped))) == "gelu"
+
+
+@pytest.mark.parametrize("other", [{"root": 1.5}, {"half": 0.25}])
+def test_what_only_resembles_gelu_is_kept(other: dict[str, float]) -> None:
+    writer = Writer()
+    y = written_out_gelu(writer, writer.input("x", (3, 70)), swapped=False, **other)
+    assert only_function(writer.model(y)) is None

@@ -9,7 +9,7 @@ import onnx_ir as ir
 import pytest
 from onnx import numpy_helper
 
-from openwork.errors import ModelError, UnsupportedError
+from openwork.errors import ModelError
 from openwork.graph import evaluate
 from openwork.lowering import interpreter, lower
 from openwork.lowering.operators import OPERATORS
@@ -57,7 +57,7 @@ def test_the_standard_cases_pass_or_are_refused() -> None:
         for name, expected in zip(names, case.data_sets[0][1], strict=True):
             result = results[name]
             assert result.dtype == expected.dtype, case.name
-            np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6, err_msg=case.name)
+            np.testing.assert_allclose(result, expected, rtol=case.rtol, atol=max(case.atol, 1e-6), err_msg=case.name)
         passed += 1
     assert passed >= 120
 
@@ -108,13 +108,6 @@ def test_softmax_of_every_opset(opset: int, axis: int | None) -> None:
     writer = Writer(opset=opset)
     attributes = {} if axis is None else {"axis": axis}
     assert_agrees(writer.model(writer.op("Softmax", writer.input("x", (3, 5)), name="y", **attributes)))
-
-
-def test_softmax_over_several_axes_is_refused() -> None:
-    writer = Writer(opset=11)
-    y = writer.op("Softmax", writer.input("x", (2, 3, 4)), name="y", axis=1)
-    with pytest.raises(UnsupportedError, match="before opset 13"):
-        lower(writer.model(y))
 
 
 @pytest.mark.parametrize("opset", [11, 13, 18])

@@ -20,12 +20,13 @@
 Every key may be left out; options on the command line win. Paths are as on the command line.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import yaml
+from click.core import ParameterSource
 
 from openwork.errors import DataError, one_line
 
@@ -78,8 +79,12 @@ def config_option(parameters: Mapping[str, str]) -> Callable[[Callable[..., Any]
 
     def fill(context: click.Context, _option: click.Parameter, path: Path | None) -> None:
         if path is not None:
-            entries = read_config(path)
-            defaults = {parameters[key]: value for key, value in entries.items() if key in parameters}
+            many = {each.name for each in context.command.params if each.multiple or each.nargs < 0}
+            defaults: dict[str, str | list[str]] = {}
+            for key, value in read_config(path).items():
+                if key in parameters:
+                    name = parameters[key]
+                    defaults[name] = [value] if name in many else value
             context.default_map = {**(context.default_map or {}), **defaults}
 
     return click.option(
@@ -90,6 +95,18 @@ def config_option(parameters: Mapping[str, str]) -> Callable[[Callable[..., Any]
         callback=fill,
         help="YAML file with MODEL, QUAN, EVALUATION and SAVE_PATH, whose entries stand in for options.",
     )
+
+
+def table_to_read(path: Path | None) -> Path | None:
+    """The table of the command that runs: one that a configuration names is read if it exists already."""
+    source = click.get_current_context().get_parameter_source("table")
+    from_config = source is ParameterSource.DEFAULT_MAP
+    return None if from_config and path is not None and not path.exists() else path
+
+
+def fed(data: Sequence[str], input_node: str | None) -> list[str]:
+    """The data for one named input, where there is a name."""
+    return list(data) if input_node is None else [f"{node_name(input_node)}={spec}" for spec in data]
 
 
 def node_name(name: str) -> str:

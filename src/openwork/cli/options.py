@@ -67,6 +67,13 @@ shapes_option = click.option(
 )
 
 
+params_option = click.option(
+    "--params", type=PATH, help="An .npz file of arrays that replace weights of the float model, by name."
+)
+
+input_node_option = click.option("--input-node", help="The input that the data feeds, where there are several.")
+
+
 def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds --mean and --scale: how images of an input become numbers, (pixel - mean) / scale."""
     for option in (

@@ -11,16 +11,16 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from openwork.backends.cpu import CSRC, build, compile_executable, find_compiler
+from openwork.backends.cpu import CSRC, WIDTHS, build, compile_executable, find_compiler
 from openwork.deploy.artifact import MANIFEST, SCHEMA_VERSION, Artifact, canonical, write_manifest
 from openwork.deploy.channels_last import channels_last
 from openwork.deploy.difference import Difference, difference
 from openwork.deploy.library import Library
-from openwork.deploy.tensors import TensorFile, random_inputs, write_tensor
+from openwork.deploy.tensors import QUANTIZED, TensorFile, random_inputs, write_tensor
 from openwork.deploy.tolerance import arithmetic, tolerance
 from openwork.errors import BuildError, ModelError, TargetError, VerificationError
 from openwork.files import whole_directory, write_whole
-from openwork.graph import evaluate, static_shape
+from openwork.graph import Rounding, evaluate, rounding_of, static_shape
 from openwork.lowering import Program, interpreter, lower
 from openwork.targets import Target
 
@@ -48,15 +48,15 @@ def compile_model(
         seed: of the test inputs.
     Returns: the artifact, as written.
     Raises: UnsupportedError: the model has operators openwork does not take. ModelError: a tensor of it has more
-        than LARGEST_TENSOR elements. TargetError: not a cpu.
+        than LARGEST_TENSOR elements. TargetError: not a cpu, or one that does not round as the model asks.
         BuildError: the compiler is missing or fails. ArtifactError: `directory` cannot be written or holds
         something else. VerificationError: the library differs from the reference. Nothing is written then.
     """
-    _check(target, threads, layout)
+    _check(target, rounding_of(model), threads, layout)
     _check_sizes(model)
     if layout == "nhwc":
         model = channels_last(model)
-    program = lower(model)
+    program = lower(model, WIDTHS)
     inputs = _tensor_files(program, program.inputs, "input{}.bin")
     outputs = _tensor_files(program, program.outputs, "ref_result_{}.bin")
     with whole_directory(directory, replaces=MANIFEST) as folder:
@@ -73,9 +73,14 @@ def compile_model(
     return replace(artifact, directory=directory)
 
 
-def _check(target: Target, threads: int, layout: str) -> None:
+def _check(target: Target, rounding: Rounding, threads: int, layout: str) -> None:
     if target.family != "cpu":
         raise TargetError(f"target {target.name!r}: is no cpu; choose a target of the cpu family")
+    if rounding not in target.requantize:
+        raise TargetError(
+            f"target {target.name!r}: rounds as {' or '.join(target.requantize)}, but the model's integers round as"
+            f" {rounding}; quantize the model for this target, or choose another"
+        )
     if not 1 <= threads <= 64:
         raise BuildError(f"threads: {threads} was given; choose 1 to 64")
     if layout not in ("nchw", "nhwc"):
@@ -104,8 +109,8 @@ def _tensor_files(program: Program, names: Sequence[str], file: str) -> tuple[Te
 
 
 def _references(model: ir.Model, program: Program, inputs: Values) -> dict[str, NDArray[np.generic]]:
-    """What the outputs should be, from onnxruntime for floats, from the interpreter where integers count."""
-    if all(buffer.dtype == "float32" for buffer in program.buffers.values()):
+    """What the outputs should be, from the interpreter where there are quantized integers, else from onnxruntime."""
+    if not any(buffer.dtype in QUANTIZED for buffer in program.buffers.values()):
         references = evaluate(model, inputs)
     else:
         references = interpreter.run(program, inputs)

@@ -19,7 +19,17 @@ from openwork.errors import ArtifactError
 Array = NDArray[np.generic]
 Tap = Callable[[int, int], None]
 
-_DTYPES = {1: "float32", 2: "uint8", 3: "int8", 4: "int32", 5: "int64"}  # enum openwork_type
+# enum openwork_type
+_DTYPES = {
+    1: "float32",
+    2: "uint8",
+    3: "int8",
+    4: "int32",
+    5: "int64",
+    6: "bool",
+    7: "int16",
+    8: "uint16",
+}
 
 
 class _Tensor(ctypes.Structure):

@@ -12,6 +12,7 @@ from openwork.backends.cpu import StepRecord, read_result
 from openwork.deploy.artifact import Artifact
 from openwork.deploy.channels_last import NCHW_FROM_NHWC, NHWC_FROM_NCHW
 from openwork.deploy.session import InferenceSession
+from openwork.deploy.tensors import QUANTIZED
 from openwork.errors import ArtifactError
 from openwork.frontends import TensorSpec, input_specs, load_model
 from openwork.graph import Evaluator
@@ -119,7 +120,7 @@ class CompiledNetwork:
         self.outputs: Sequence[str] = [tensor.name for tensor in artifact.outputs]
         tappable = [record.output for record in self._records if record.offset is not None]
         self.inner: Sequence[str] = [name for name in tappable if name not in self.outputs]
-        self.in_floats = all(record.dtype == "float32" for record in self._records)
+        self.in_floats = not any(record.dtype in QUANTIZED for record in self._records)
 
     def run(self, inputs: Values, taps: Sequence[str] = ()) -> Values:
         tapped: dict[str, Array] = {}

@@ -13,7 +13,9 @@ from openwork.errors import ArtifactError
 if TYPE_CHECKING:  # a session must not load onnx_ir
     from openwork.frontends import TensorSpec
 
-DTYPES = ("float32", "uint8", "int8", "int32", "int64")
+DTYPES = ("float32", "uint8", "int8", "int32", "int64", "bool", "int16", "uint16")
+# Those that stand for reals.
+QUANTIZED = ("uint8", "int8", "int16", "uint16")
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,11 @@ class TensorFile:
 
 
 def random_inputs(tensors: "Iterable[TensorFile | TensorSpec]", seed: int) -> dict[str, NDArray[np.generic]]:
-    """Test inputs, the same for the same seed: floats of the normal distribution, integers of every size."""
+    """Test inputs, the same for the same seed.
+
+    Floats are normally distributed, integers of 8 and 16 bits of every size. Integers of 32 and 64 bits are indices,
+    masks or lengths more often than not: they are 0 or 1, so that they point into any table.
+    """
     generator = np.random.default_rng(seed)
     return {tensor.name: _random(generator, tensor) for tensor in tensors}
 
@@ -50,6 +56,8 @@ def _random(generator: np.random.Generator, tensor: "TensorFile | TensorSpec") -
     dtype = np.dtype(tensor.dtype)
     if dtype.kind == "f":
         return generator.standard_normal(tensor.shape, dtype=np.float32).astype(dtype)
+    if dtype == np.bool_ or dtype.itemsize >= 4:
+        return np.asarray(generator.integers(0, 2, tensor.shape)).astype(dtype)
     limits = np.iinfo(dtype)
     return generator.integers(limits.min, limits.max, tensor.shape, dtype, endpoint=True)
 

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from openwork.graph.model import constant, static_shape
 from openwork.sparsity import Pattern, find_pattern
 
+_MULTIPLY = ("Attention", "Conv", "ConvTranspose", "Gemm", "MatMul")
+
 
 @dataclass(frozen=True)
 class LayerCount:
-    """What one Conv, Gemm or MatMul costs.
+    """What one operator that multiplies costs: Conv, ConvTranspose, Gemm, MatMul or Attention.
 
     weight_shape: as stored in the graph; () where both operands are activations.
     macs: multiply-accumulates with every weight; a kernel that reaches into the padding counts in full.
@@ -39,11 +41,13 @@ class LayerCount:
 
 
 def count(model: ir.Model) -> tuple[LayerCount, ...]:
-    """Count every Conv, Gemm and MatMul, in graph order, float or behind QuantizeLinear/DequantizeLinear.
+    """Count every operator that multiplies, in graph order, float or behind QuantizeLinear/DequantizeLinear.
+
+    All other operators count as nothing.
 
     Raises: ModelError: a shape is not static.
     """
-    return tuple(_count_layer(node) for node in model.graph if node.op_type in ("Conv", "Gemm", "MatMul"))
+    return tuple(_count_layer(node) for node in model.graph if node.op_type in _MULTIPLY)
 
 
 def total(layers: Sequence[LayerCount]) -> LayerCount:
@@ -68,12 +72,12 @@ def metadata(model: ir.Model) -> dict[str, str]:
 
 
 def weight_of(node: ir.Node) -> NDArray[np.generic] | None:
-    """The constant weight of a Conv, Gemm or MatMul, with zeros exactly where the real weight is zero.
+    """The constant weight of an operator that multiplies, with zeros exactly where the real weight is zero.
 
     Returns: the floats; or, behind a DequantizeLinear, int32 integer - zero_point; None without a constant.
     """
-    operands = (1,) if node.op_type == "Conv" else (1, 0)
-    for index in operands:
+    operands = {"Attention": (), "Conv": (1,), "ConvTranspose": (1,)}
+    for index in operands.get(node.op_type, (1, 0)):
         weight = _real_zeros(node.inputs[index])
         if weight is not None:
             return weight
@@ -100,7 +104,7 @@ def _count_layer(node: ir.Node) -> LayerCount:
     weight = weight_of(node)
     weights = 0 if weight is None else weight.size
     nonzeros = 0 if weight is None else int(np.count_nonzero(weight))
-    macs = prod(static_shape(node.outputs[0])) * _depth(node)
+    macs = _macs(node)
     return LayerCount(
         name=node.name or "",
         operator=node.op_type,
@@ -115,20 +119,38 @@ def _count_layer(node: ir.Node) -> LayerCount:
 
 
 def _pattern(node: ir.Node, weight: NDArray[np.generic] | None) -> Pattern | None:
-    """Patterns are about [out, in]; MatMul, and Gemm unless told, have weights that lie as [in, out]."""
+    """Patterns are about [out, in]; MatMul, and Gemm unless told, have weights that lie as [in, out], and ConvTranspose
+    has [in, out / groups, ...]."""
     if weight is None or weight.ndim < 2 or not weight.size:
         return None
     if node.op_type == "MatMul" or (node.op_type == "Gemm" and not node.attributes.get_int("transB", 0)):
         weight = np.swapaxes(weight, -1, -2)
+    if node.op_type == "ConvTranspose":
+        groups = node.attributes.get_int("group", 1)
+        by_group = weight.reshape(groups, len(weight) // groups, *weight.shape[1:]).swapaxes(1, 2)
+        weight = by_group.reshape(-1, *by_group.shape[2:])
     return find_pattern(weight).pattern
 
 
-def _depth(node: ir.Node) -> int:
-    """Multiply-accumulates behind one output element."""
+def _macs(node: ir.Node) -> int:
     first, second = node.inputs[0], node.inputs[1]
     assert first is not None and second is not None
-    if node.op_type == "Conv":
-        return prod(static_shape(second)[1:])
-    if node.op_type == "Gemm" and node.attributes.get_int("transA"):
-        return static_shape(first)[0]
-    return static_shape(first)[-1]
+    x, w, y = static_shape(first), static_shape(second), static_shape(node.outputs[0])
+    match node.op_type:
+        case "Attention":
+            return _attention_macs(node, x, y)
+        case "Conv":
+            return prod(y) * prod(w[1:])
+        case "ConvTranspose":
+            return prod(x) * prod(w[1:])  # each input element meets each of its channel's weights
+        case "Gemm" if node.attributes.get_int("transA", 0):
+            return prod(y) * x[0]
+        case _:
+            return prod(y) * x[-1]
+
+
+def _attention_macs(node: ir.Node, query: tuple[int, ...], y: tuple[int, ...]) -> int:
+    """Queries by keys, and their weights by values; what is masked counts in full."""
+    key, past = (node.inputs[index] if index < len(node.inputs) else None for index in (1, 4))
+    keys = sum(static_shape(value)[-2] for value in (key, past) if value is not None)
+    return (prod(query) + prod(y)) * keys

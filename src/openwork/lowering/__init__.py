@@ -3,9 +3,21 @@
 from openwork.lowering import interpreter
 from openwork.lowering.arena import Arena, plan_arena
 from openwork.lowering.arithmetic import Bounds, Buffer
+from openwork.lowering.integers import Widths
 from openwork.lowering.lower import lower
 from openwork.lowering.program import Program
-from openwork.lowering.requantize import AddScales, Float32Scale, Requantize
+from openwork.lowering.requantize import (
+    Q31,
+    AddQ31,
+    AddScales,
+    AddShift,
+    Float32Scale,
+    Requantize,
+    RequantizeAdd,
+    RequantizeMean,
+    Shift,
+    WholeMean,
+)
 from openwork.lowering.steps import (
     Add,
     ArgMax,
@@ -17,6 +29,7 @@ from openwork.lowering.steps import (
     Conv,
     Dequantize,
     Expand,
+    FixedSoftmax,
     FullyConnected,
     Gather,
     Lookup,
@@ -41,7 +54,9 @@ from openwork.lowering.steps import (
 
 __all__ = [
     "Add",
+    "AddQ31",
     "AddScales",
+    "AddShift",
     "Arena",
     "ArgMax",
     "AveragePool",
@@ -54,6 +69,7 @@ __all__ = [
     "Conv",
     "Dequantize",
     "Expand",
+    "FixedSoftmax",
     "Float32Scale",
     "FullyConnected",
     "Gather",
@@ -64,19 +80,25 @@ __all__ = [
     "Normalize",
     "Pad",
     "Program",
+    "Q31",
     "Quantize",
     "Reduce",
     "Requantize",
     "Resampling",
+    "RequantizeAdd",
+    "RequantizeMean",
     "Rescale",
     "Reshape",
     "Resize",
     "Select",
+    "Shift",
     "Slice",
     "Softmax",
     "Step",
     "Transpose",
     "Unary",
+    "WholeMean",
+    "Widths",
     "interpreter",
     "lower",
     "plan_arena",

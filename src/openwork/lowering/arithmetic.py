@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,9 +56,17 @@ def exact(x: Array, zero_point: int, weight: Array) -> tuple[Array, Array]:
     return centred, weight
 
 
+Accumulator = Literal["int32", "int64"]
+
+
+def accumulated(whole: Array, accumulator: Accumulator) -> Array:
+    """Sums that were proved to fit their accumulator. What does not fit would wrap around, as it does in hardware."""
+    return whole.astype(np.int64).astype(accumulator, copy=False)
+
+
 def int32(whole: Array) -> Array:
-    """An int32 accumulator: what does not fit wraps around, as it does in hardware."""
-    return whole.astype(np.int64).astype(np.int32)
+    """An int32 accumulator."""
+    return accumulated(whole, "int32")
 
 
 def padded(x: Array, pads: Sequence[int], value: float) -> Array:

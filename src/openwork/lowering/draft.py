@@ -65,6 +65,14 @@ class Draft:
         present = index < len(node.inputs) and node.inputs[index] is not None
         return self.constant_of(node, index, role) if present else None
 
+    def shape_of(self, name: str) -> tuple[int, ...]:
+        """The shape of a buffer or constant."""
+        return self.constants[name].shape if name in self.constants else self.buffers[name].shape
+
+    def dtype_of(self, name: str) -> str:
+        """The dtype of a buffer or constant."""
+        return str(self.constants[name].dtype) if name in self.constants else self.buffers[name].dtype
+
     def add_buffer(self, hint: str, shape: tuple[int, ...], dtype: str) -> str:
         """Add a buffer that is no tensor of the ONNX graph; returns its name, `hint` or one like it."""
         name = self._unused(hint)
@@ -105,7 +113,7 @@ class Draft:
 
 
 def _frozen(array: NDArray[Any]) -> NDArray[Any]:
-    array = np.ascontiguousarray(array).view()
+    array = np.asarray(array, order="C").view()
     array.flags.writeable = False
     return array
 

@@ -1,13 +1,18 @@
 """Steps that become one step: functions from Program to Program that change no result, to the last bit."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
+from math import sqrt
+from typing import Literal
+
+import numpy as np
 
 from openwork.lowering.arithmetic import UNBOUNDED
+from openwork.lowering.functions import UnaryFunction
 from openwork.lowering.program import Program
-from openwork.lowering.steps import Add, Clip, Conv, FullyConnected, Step
+from openwork.lowering.steps import Add, Binary, Clip, Conv, FullyConnected, Step, Unary
 
 
 def fuse_clip(program: Program) -> Program:
@@ -69,9 +74,91 @@ def _conv_before(add: Add, steps: dict[str, Step], reads: Counter[str], program:
 def _swapped(add: Add) -> Add:
     """The same addition with its operands exchanged: addition of two floats is commutative."""
     to = add.requantize
-    if to is not None:
-        to = replace(to, scales=to.scales[::-1], zero_points=to.zero_points[::-1])
-    return replace(add, inputs=add.inputs[::-1], requantize=to)
+    return replace(add, inputs=add.inputs[::-1], requantize=None if to is None else to.swapped())
+
+
+def fuse_gates(program: Program) -> Program:
+    """Fold a gate that is a function of what it is multiplied with into one function.
+
+    before: g = Sigmoid(x); y = Mul(x, g)           in either order; g feeds nothing else
+    after:  y = Silu(x)                             and HardSigmoid(1/6, 1/2) becomes HardSwish
+    """
+    reads = _reads(program)
+    steps: dict[str, Step] = {}
+    for step in program.steps:
+        for x, gate in _operands(step, "mul"):
+            before = steps.get(gate)
+            function = _gated(before) if isinstance(before, Unary) and before.input == x else None
+            if function is not None and reads[gate] == 1:
+                del steps[gate]
+                step = Unary(step.name, x, step.output, function)
+                break
+        steps[step.output] = step
+    return drop_unused(replace(program, steps=tuple(steps.values())))
+
+
+def _gated(gate: Unary) -> UnaryFunction | None:
+    """What x * gate(x) is."""
+    if gate.function == "sigmoid":
+        return "silu"
+    sixth = (np.float32(1 / 6), np.float32(0.5))
+    is_swish = gate.function == "hard_sigmoid" and tuple(map(np.float32, gate.parameters)) == sixth
+    return "hard_swish" if is_swish else None
+
+
+def fuse_gelu(program: Program) -> Program:
+    """Fold Gelu as torch writes it out into one function.
+
+    before: e = Erf(Div(x, sqrt(2))); y = Mul(Mul(x, Add(e, 1)), 0.5)       sums and products in either order
+    after:  y = Gelu(x)                                                     all in between feed nothing else
+    """
+    reads = _reads(program)
+    steps: dict[str, Step] = {}
+    for step in program.steps:
+        found = _gelu(step, steps, program)
+        if found is not None and all(reads[name] == 1 for name in found[1]):
+            for name in found[1]:
+                del steps[name]
+            step = Unary(step.name, found[0], step.output, "gelu")
+        steps[step.output] = step
+    return drop_unused(replace(program, steps=tuple(steps.values())))
+
+
+def _gelu(step: Step, steps: Mapping[str, Step], program: Program) -> tuple[str, tuple[str, ...]] | None:
+    """Its input and the names between, if a step is the last of a Gelu."""
+    for product, half in _operands(step, "mul"):
+        if not _is(half, 0.5, program):
+            continue
+        for x, total in _operands(steps.get(product), "mul"):
+            for curve, one in _operands(steps.get(total), "add"):
+                erf = steps.get(curve)
+                if not (_is(one, 1.0, program) and isinstance(erf, Unary) and erf.function == "erf"):
+                    continue
+                match steps.get(erf.input):
+                    case Binary(function="div", inputs=(divided, root)) if divided == x and _is(root, sqrt(2), program):
+                        if _same_shape(x, step.output, program):
+                            return x, (product, total, curve, erf.input)
+    return None
+
+
+def _operands(step: Step | None, function: Literal["add", "mul"]) -> Sequence[tuple[str, str]]:
+    """Both orders of the operands of a plain float sum or product; none for any other step."""
+    match step:
+        case Add(requantize=None, bounds=bounds) if function == "add" and bounds == UNBOUNDED:
+            return step.inputs, step.inputs[::-1]
+        case Binary(requantize=None, function=found) if found == function:
+            return step.inputs, step.inputs[::-1]
+    return ()
+
+
+def _is(name: str, value: float, program: Program) -> bool:
+    """Whether an operand is a constant float, one number."""
+    array = program.constants.get(name)
+    return array is not None and array.size == 1 and array.dtype == np.float32 and array.item() == np.float32(value)
+
+
+def _same_shape(a: str, b: str, program: Program) -> bool:
+    return a in program.buffers and program.buffers[a].shape == program.buffers[b].shape
 
 
 def drop_unused(program: Program) -> Program:
@@ -103,7 +190,13 @@ def _reads(program: Program) -> Counter[str]:
     return Counter(chain(program.outputs, chain.from_iterable(step.reads for step in program.steps)))
 
 
-PIPELINE: tuple[Callable[[Program], Program], ...] = (drop_unused, fuse_clip, fuse_residual)
+PIPELINE: tuple[Callable[[Program], Program], ...] = (
+    drop_unused,
+    fuse_gates,
+    fuse_gelu,
+    fuse_clip,
+    fuse_residual,
+)
 
 
 def fuse(program: Program) -> Program:

@@ -7,33 +7,41 @@ import onnx_ir as ir
 from openwork.errors import ModelError, UnsupportedError, UnsupportedNode
 from openwork.graph import constant, rounding_of, static_shape
 from openwork.lowering.arithmetic import Buffer
+from openwork.lowering.commute import elementwise_first
 from openwork.lowering.draft import Draft, Unsupported
+from openwork.lowering.fold_bias import fold_bias
 from openwork.lowering.fuse import fuse
-from openwork.lowering.integers import use_integers
+from openwork.lowering.integers import WIDEST, Widths, use_integers
 from openwork.lowering.operators import OPERATORS
 from openwork.lowering.program import Program
+from openwork.lowering.steps import Step
 
 
-def lower(model: ir.Model) -> Program:
+def lower(model: ir.Model, widths: Widths = WIDEST) -> Program:
     """Lower a canonicalised graph: static shapes, batch normalization folded, nodes in order and named.
 
     An operator runs in integers where every activation it reads comes out of a DequantizeLinear and its
     result goes into one QuantizeLinear only, at most through one Relu or Clip; and where its weights are
-    symmetric int8 and no accumulator can overflow. Every other operator runs in float32.
+    symmetric and no accumulator can overflow. Every other operator runs in float32.
+
+    Args:
+        widths: how wide integers may be; an operator that needs wider ones runs in float32, with a note.
 
     Raises:
         UnsupportedError: lists every node that openwork does not take.
         ModelError: the shape of an input is not static, or an output is a constant.
     """
-    program = fuse(draft_program(model))
+    program = fuse(draft_program(model, widths))
     program.check()
     return program
 
 
-def draft_program(model: ir.Model) -> Program:
+def draft_program(model: ir.Model, widths: Widths = WIDEST) -> Program:
     """`lower` without fusion: a step for each node, but for what steps on integers took in."""
     draft = _translated(model)
-    use_integers(draft)
+    fold_bias(draft)
+    elementwise_first(draft)
+    use_integers(draft, widths)
     return draft.program()
 
 
@@ -57,6 +65,7 @@ def _translated(model: ir.Model) -> Draft:
         except Unsupported as reason:
             if not (_known_operator(node) and any(map(_open, node.inputs))):  # else an earlier node is to blame
                 unsupported.append(UnsupportedNode(node.name or "", _operator(node), str(reason)))
+            draft.buffers |= {_name(value): _buffer(value) for value in node.outputs if _is_known(value)}
     if unsupported:
         raise UnsupportedError(unsupported)
     for name in draft.outputs:
@@ -79,11 +88,29 @@ def _translate(node: ir.Node, draft: Draft) -> None:
     result = operator.rule(node, draft)
     steps = [] if result is None else list(result) if isinstance(result, Sequence) else [result]
     draft.buffers |= {_name(value): _buffer(value) for value in outputs if _name(value) not in draft.constants}
-    draft.steps += steps
+    if _is_constant(steps, draft):
+        for step in steps:
+            result_type = draft.buffers.pop(step.output)
+            array = step.compute(draft.constants, result_type)
+            draft.constants[step.output] = array.astype(result_type.dtype, copy=False)
+    else:
+        draft.steps += steps
+
+
+def _is_constant(steps: Sequence[Step], draft: Draft) -> bool:
+    """Whether steps read constants only, such as a weight behind a DequantizeLinear that is transposed."""
+    made = {step.output for step in steps}
+    read = {name for step in steps for name in step.reads}
+    return read - made <= draft.constants.keys() and not made & set(draft.outputs)
 
 
 def _known_operator(node: ir.Node) -> bool:
     return node.domain in ("", "ai.onnx") and node.op_type in OPERATORS
+
+
+def _is_known(value: ir.Value) -> bool:
+    """Whether a value can be a buffer, for those behind it, though an earlier node cannot be lowered."""
+    return value.dtype is not None and not _open(value) and 0 not in static_shape(value)
 
 
 def _open(value: ir.Value | None) -> bool:
@@ -107,7 +134,10 @@ def _check(value: ir.Value, dtypes: Sequence[str]) -> None:
 def _buffer(value: ir.Value) -> Buffer:
     if value.dtype is None:
         raise ModelError(f"value {value.name!r}: its type is unknown; canonicalise the model")
-    return Buffer(static_shape(value), str(value.dtype.numpy()))
+    shape = static_shape(value)
+    if 0 in shape:
+        raise ModelError(f"value {value.name!r}: its shape {list(shape)} has no elements; openwork takes at least one")
+    return Buffer(shape, str(value.dtype.numpy()))
 
 
 def _name(value: ir.Value) -> str:

@@ -2,6 +2,7 @@
 
 from openwork.passes.batch_norm_to_conv import batch_norm_to_conv
 from openwork.passes.cancel_transposes import cancel_transposes
+from openwork.passes.drop_empty_pads import drop_empty_pads
 from openwork.passes.expand_conv_transpose import expand_conv_transpose
 from openwork.passes.expand_qoperators import expand_qoperators
 from openwork.passes.fold_batch_norm import fold_batch_norm
@@ -19,6 +20,7 @@ __all__ = [
     "batch_norm_to_conv",
     "cancel_transposes",
     "canonicalise",
+    "drop_empty_pads",
     "expand_conv_transpose",
     "expand_qoperators",
     "fold_batch_norm",

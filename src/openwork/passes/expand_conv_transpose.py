@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from math import ceil, prod
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -172,6 +173,7 @@ def _phase_weight(weight: _Operand, groups: int, axes: Sequence[_Axis]) -> _Oper
     """[in, out / groups, kernel...] -> [out * phases, in / groups, taps...]; phases of a channel lie together."""
     channels_in, out, *kernel = weight.array.shape
     by_group = weight.array.reshape(groups, channels_in // groups, out, *kernel)
+    by_place = np.moveaxis(by_group, (0, 2, 1), (-3, -2, -1))
     strides, taps = [axis.stride for axis in axes], [axis.taps for axis in axes]
     shape = (groups, out, *strides, channels_in // groups, *taps)
     zero = weight.params[1] if len(weight.params) > 1 else np.zeros((), weight.array.dtype)
@@ -182,7 +184,8 @@ def _phase_weight(weight: _Operand, groups: int, axes: Sequence[_Axis]) -> _Oper
             places = [axis.weight(r, t) for axis, r, t in zip(axes, phase, tap, strict=True)]
             inside = [place for place in places if place is not None]
             if inside == places:
-                phased[:, :, *phase, :, *tap] = by_group[:, :, :, *inside].swapaxes(1, 2)
+                here: tuple[Any, ...] = (slice(None), slice(None), *phase, slice(None), *tap)
+                phased[here] = by_place[tuple(inside)]
     repeated = tuple(np.tile(np.repeat(each, prod(strides)), groups) if each.ndim else each for each in weight.params)
     flat = phased.reshape(groups * out * prod(strides), channels_in // groups, *taps)
     return replace(weight, array=flat, axis=None if weight.axis is None else 0, params=repeated)

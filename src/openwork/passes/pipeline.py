@@ -8,6 +8,7 @@ from onnx_ir.passes import common
 from openwork.errors import ModelError
 from openwork.passes.batch_norm_to_conv import batch_norm_to_conv
 from openwork.passes.cancel_transposes import cancel_transposes
+from openwork.passes.drop_empty_pads import drop_empty_pads
 from openwork.passes.expand_conv_transpose import expand_conv_transpose
 from openwork.passes.expand_qoperators import expand_qoperators
 from openwork.passes.fold_batch_norm import fold_batch_norm
@@ -45,6 +46,7 @@ PIPELINE: tuple[Pass, ...] = (
     _library(common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)),  # what folding made
     _library(common.RemoveUnusedNodesPass()),
     infer_shapes,
+    drop_empty_pads,
     cancel_transposes,
     fuse_matmul_add,
     fold_batch_norm,

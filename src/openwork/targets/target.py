@@ -11,7 +11,8 @@ from openwork.errors import TargetError, one_line
 
 _DESCRIPTIONS = Path(__file__).parent
 _FAMILIES = ("cpu",)
-_ROUNDINGS = ("float32",)
+_ROUNDINGS = ("float32", "q31", "shift")
+_LISTS = ("instruction_sets", "requantize")
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Target:
     family: the backend that compiles for it.
     description: one line for people.
     instruction_sets: those the library brings kernels for, best first.
-    requantize: how integer accumulators become outputs: `float32` is ONNX's own meaning.
+    requantize: how its kernels can round: `float32` is ONNX's own meaning, `q31` TFLite's, `shift` by powers of two.
     triple: of the C compiler: architecture, system, C library and its oldest version.
     """
 
@@ -30,7 +31,7 @@ class Target:
     family: str
     description: str
     instruction_sets: tuple[str, ...]
-    requantize: str
+    requantize: tuple[str, ...]
     triple: str
 
 
@@ -61,7 +62,7 @@ def read_target(path: Path) -> Target:
     fault = _fault(path, entries)
     if fault:
         raise TargetError(f"{path}: {fault}; mend the description")
-    return Target(**{**entries, "instruction_sets": tuple(entries["instruction_sets"])})
+    return Target(**{**entries, **{name: tuple(entries[name]) for name in _LISTS}})
 
 
 def _fault(path: Path, entries: Any) -> str | None:
@@ -69,16 +70,18 @@ def _fault(path: Path, entries: Any) -> str | None:
     names = {field.name for field in fields(Target)}
     if not isinstance(entries, Mapping) or set(entries) != names:
         return f"must have exactly the entries {', '.join(sorted(names))}"
-    sets = entries["instruction_sets"]
-    if not isinstance(sets, list) or not sets or not all(isinstance(item, str) for item in sets):
-        return "instruction_sets must be a list of names"
-    for name in sorted(names - {"instruction_sets"}):
+    for name in _LISTS:
+        items = entries[name]
+        if not isinstance(items, list) or not items or not all(isinstance(item, str) for item in items):
+            return f"{name} must be a list of names"
+    for name in sorted(names - set(_LISTS)):
         if not isinstance(entries[name], str) or not entries[name]:
             return f"{name} must be text"
     if entries["name"] != path.stem:
         return f"name is {entries['name']!r}, but the file is named {path.stem!r}"
     if entries["family"] not in _FAMILIES:
         return f"family is {entries['family']!r}, not one of {', '.join(_FAMILIES)}"
-    if entries["requantize"] not in _ROUNDINGS:
-        return f"requantize is {entries['requantize']!r}, not one of {', '.join(_ROUNDINGS)}"
+    for rounding in entries["requantize"]:
+        if rounding not in _ROUNDINGS:
+            return f"requantize has {rounding!r}, which is not one of {', '.join(_ROUNDINGS)}"
     return None

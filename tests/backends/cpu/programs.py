@@ -85,6 +85,8 @@ def random_sparse(rng, shape, density, dtype):
 def random_activation(rng, buffer):
     if buffer.dtype == "float32":
         return rng.standard_normal(buffer.shape).astype(np.float32)
+    if buffer.dtype == "bool":
+        return rng.integers(0, 2, buffer.shape).astype(np.bool_)
     limits = np.iinfo(buffer.dtype)
     return rng.integers(limits.min, limits.max + 1, buffer.shape).astype(buffer.dtype)
 

@@ -28,6 +28,8 @@ from openwork.lowering import (
     Transpose,
     interpreter,
 )
+from tests.backends.cpu.fixed_point import every_fixed_kind
+from tests.backends.cpu.moving import every_moving_kind
 from tests.backends.cpu.programs import (
     check_everywhere,
     conv_program,
@@ -37,6 +39,9 @@ from tests.backends.cpu.programs import (
     random_sparse,
     run_everywhere,
 )
+from tests.backends.cpu.test_elementwise import every_kind as every_elementwise
+from tests.backends.cpu.test_matrix import every_product
+from tests.backends.cpu.test_reducing import every_reduction
 
 DTYPES = ("float32", "uint8", "int8")
 some = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
@@ -178,7 +183,7 @@ def test_average_pool(seed, dtype, channels, size, kernel, stride, pads, count_p
     out = [out_size(size + 1 * axis, kernel, stride, pads[axis], pads[axis + 2], 1) for axis in (0, 1)]
     integer = dtype != "float32"
     step = AveragePool(
-        "pool", "x", "y", (kernel, kernel), (stride, stride), pads, count_pads,
+        "pool", "x", "y", (kernel, kernel), (stride, stride), pads, (1, 1), pads if count_pads else (0, 0, 0, 0),
         zero_of(rng, dtype) if integer else 0, scale_for(rng, dtype),
     )  # fmt: skip
     buffers = {"x": Buffer((2, channels, size, size + 1), dtype), "y": Buffer((2, channels, *out), dtype)}
@@ -368,6 +373,9 @@ def test_largest_accumulators_do_not_saturate():
 
 def every_kind(rng):
     """Programs that together call every kernel."""
+    yield from every_product(rng)
+    yield from every_reduction(rng)
+    yield from every_elementwise(rng)
     for dtype in DTYPES:
         integer = dtype != "float32"
         for density in (0.1, 1.0):
@@ -381,7 +389,7 @@ def every_kind(rng):
         means = {"m": Buffer((1, 3), dtype), "n": Buffer((1, 8, 8), dtype)}
         steps = (
             MaxPool("p", "x", "p", *window, (1, 1)),
-            AveragePool("q", "x", "q", *window, requantize=scale_for(rng, dtype)),
+            AveragePool("q", "x", "q", *window, (1, 1), (0, 0, 0, 0), requantize=scale_for(rng, dtype)),
             Mean("m", "p", "m", (2, 3), requantize=scale_for(rng, dtype)),
             Mean("n", "x", "n", (1,), requantize=scale_for(rng, dtype)),
         )
@@ -398,6 +406,8 @@ def every_kind(rng):
     real = {name: Buffer((2, 6), "float32") for name in ("x", "d", "y")} | {"q": Buffer((2, 6), "uint8")}
     steps = (Quantize("q", "x", "q", 0.1, 3), Dequantize("d", "q", "d", 0.1, 3), Softmax("s", "d", "y", 1))
     yield Program(("x",), ("y",), real, {}, steps)
+    yield from every_fixed_kind(rng)
+    yield from every_moving_kind(rng)
 
 
 def test_every_kernel_of_the_list_is_tested():

@@ -2,11 +2,12 @@
 
 from openwork.backends.cpu.build import StepRecord, build, read_result
 from openwork.backends.cpu.compiler import compile_executable, find_compiler
-from openwork.backends.cpu.kernels import CSRC, INSTRUCTION_SETS
+from openwork.backends.cpu.kernels import CSRC, INSTRUCTION_SETS, WIDTHS
 
 __all__ = [
     "CSRC",
     "INSTRUCTION_SETS",
+    "WIDTHS",
     "StepRecord",
     "build",
     "compile_executable",

@@ -18,6 +18,9 @@ _TYPES = {
     "int8": "OPENWORK_INT8",
     "int32": "OPENWORK_INT32",
     "int64": "OPENWORK_INT64",
+    "bool": "OPENWORK_BOOL",
+    "int16": "OPENWORK_INT16",
+    "uint16": "OPENWORK_UINT16",
 }
 _LINE = 96
 _WORD = 1 << 24  # from here on a number is a pattern of bytes, such as padding
@@ -148,6 +151,8 @@ def _value(value: Value, arena: Arena) -> str:
             return "NULL"
         case Address(space="arena"):
             return _plus("a", arena.offsets[value.index] + value.offset)
+        case Address(space="param"):
+            return _plus(f"(const char *)p[{value.index}]", value.offset)
         case Address():
             return _plus(f"{_SPACES[value.space]}[{value.index}]", value.offset)
         case Param():

@@ -9,7 +9,12 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from openwork.lowering import Widths
+
 CSRC = Path(str(files("openwork"))) / "csrc"
+
+# The integers that kernels compute with; wider ones are only moved, quantized and dequantized.
+WIDTHS = Widths(activations=8, weights=8, accumulator=32)
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,8 @@ KERNELS = (
     Kernel("f32_conv_rows4", "ow_f32_conv"),
     Kernel("u8_conv_rows1", "ow_u8_conv"),
     Kernel("u8_conv_rows4", "ow_u8_conv"),
+    Kernel("u8_conv_rows1_fixed", "ow_u8_conv"),
+    Kernel("u8_conv_rows4_fixed", "ow_u8_conv"),
     Kernel("f32_fully_connected_dense", "ow_fully_connected"),
     Kernel("f32_fully_connected_sparse", "ow_fully_connected"),
     Kernel("u8_fully_connected_dense", "ow_fully_connected"),
@@ -54,22 +61,64 @@ KERNELS = (
     Kernel("u8_average_pool", "ow_pool2d"),
     Kernel("f32_mean_planar", "ow_mean"),
     Kernel("u8_mean_planar", "ow_mean"),
-    Kernel("f32_mean_plain", "ow_mean"),
     Kernel("u8_mean_plain", "ow_mean"),
-    Kernel("f32_add", "ow_map"),
+    Kernel("f32_unary", "ow_elementwise"),
+    Kernel("f32_binary", "ow_elementwise"),
+    Kernel("f32_compare", "ow_elementwise"),
+    Kernel("i32_compare", "ow_elementwise"),
+    Kernel("i64_compare", "ow_elementwise"),
+    Kernel("i32_arithmetic", "ow_elementwise"),
+    Kernel("i64_arithmetic", "ow_elementwise"),
+    Kernel("b8_logic", "ow_elementwise"),
+    Kernel("x8_select", "ow_elementwise"),
+    Kernel("x16_select", "ow_elementwise"),
+    Kernel("x32_select", "ow_elementwise"),
+    Kernel("x64_select", "ow_elementwise"),
+    Kernel("cast", "ow_cast"),
+    Kernel("u8_lookup", "ow_lookup"),
+    Kernel("u8_mul", "ow_elementwise"),
     Kernel("u8_add", "ow_map"),
-    Kernel("f32_clip", "ow_map"),
+    Kernel("u8_add_fixed", "ow_map"),
     Kernel("u8_rescale", "ow_map"),
+    Kernel("u8_rescale_fixed", "ow_map"),
     Kernel("u8_quantize", "ow_map"),
+    Kernel("x16_quantize", "ow_map"),
     Kernel("f32_dequantize", "ow_map"),
+    Kernel("i16_dequantize", "ow_map"),
+    Kernel("u16_dequantize", "ow_map"),
     Kernel("x8_flip", "ow_map"),
     Kernel("x8_copy", "ow_copy"),
+    Kernel("x16_copy", "ow_copy"),
     Kernel("x32_copy", "ow_copy"),
+    Kernel("x64_copy", "ow_copy"),
+    Kernel("x8_take", "ow_take"),
+    Kernel("x16_take", "ow_take"),
+    Kernel("x32_take", "ow_take"),
+    Kernel("x64_take", "ow_take"),
+    Kernel("x32_take_planes", "ow_take_planes"),
+    Kernel("x8_gather", "ow_gather"),
+    Kernel("f32_resize", "ow_resize"),
     Kernel("f32_to_planes", "ow_relayout"),
     Kernel("f32_from_planes", "ow_relayout"),
     Kernel("u8_to_planes", "ow_relayout"),
     Kernel("u8_from_planes", "ow_relayout"),
     Kernel("f32_softmax", "ow_softmax"),
+    Kernel("f32_normalize", "ow_normalize"),
+    Kernel("f32_reduce", "ow_reduce"),
+    Kernel("i32_reduce", "ow_reduce"),
+    Kernel("i64_reduce", "ow_reduce"),
+    Kernel("u8_reduce", "ow_reduce"),
+    Kernel("u8_sum", "ow_mean"),
+    Kernel("f32_max_planar", "ow_mean"),
+    Kernel("u8_max_planar", "ow_mean"),
+    Kernel("f32_argmax", "ow_argmax"),
+    Kernel("i32_argmax", "ow_argmax"),
+    Kernel("i64_argmax", "ow_argmax"),
+    Kernel("u8_argmax", "ow_argmax"),
+    Kernel("f32_matmul", "ow_matmul"),
+    Kernel("u8_matmul", "ow_matmul"),
+    Kernel("x32_transpose", "ow_transpose"),
+    Kernel("u8_softmax_fixed", "ow_fixed_softmax"),
 )
 
 STEP_OF = {kernel.name: kernel.step for kernel in KERNELS}

@@ -111,14 +111,13 @@ def image_shape(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
 
 def window_of(step: Conv | MaxPool | AveragePool, kernel: tuple[int, ...]) -> Window:
     """A step's window; one dimension is seen as an image of one row."""
-    dilations = getattr(step, "dilations", (1,) * len(kernel))
     if len(kernel) == 1:
-        return Window((1, kernel[0]), (1, step.strides[0]), (0, step.pads[0], 0, step.pads[1]), (1, dilations[0]))
+        return Window((1, kernel[0]), (1, step.strides[0]), (0, step.pads[0], 0, step.pads[1]), (1, step.dilations[0]))
     return Window(
         (kernel[0], kernel[1]),
         (step.strides[0], step.strides[1]),
         (step.pads[0], step.pads[1], step.pads[2], step.pads[3]),
-        (dilations[0], dilations[1]),
+        (step.dilations[0], step.dilations[1]),
     )
 
 

@@ -14,9 +14,10 @@ from openwork.lowering import Program
 
 @dataclass(frozen=True)
 class Address:
-    """A place in memory: `offset` bytes into a region of the arena, or into the caller's input or output `index`."""
+    """A place in memory: `offset` bytes into region `index` of the arena, the caller's input or output `index`, or
+    tensor `index` of deploy.params."""
 
-    space: Literal["arena", "input", "output"]
+    space: Literal["arena", "input", "output", "param"]
     index: int
     offset: int = 0
 
@@ -139,6 +140,10 @@ class Plan:
         buffer = self.program.buffers[name]
         self._places[name, Plain] = Place(source.address, Plain(buffer.shape, buffer.dtype))
 
+    def alias_planes(self, name: str, place: Place) -> None:
+        """Let a buffer be the same bytes as a planar place."""
+        self._places[name, Planes] = place
+
     def is_planar(self, name: str) -> bool:
         """Whether a buffer lies in planes already."""
         return (name, Planes) in self._places
@@ -176,13 +181,9 @@ class Plan:
         return found
 
     def _constant(self, name: str) -> Place:
-        """A constant that is an operand lies in deploy.params; it is copied to the arena where steps want it."""
+        """A constant that is an operand is read where it lies, in deploy.params."""
         data = self.program.constants[name]
-        layout = Plain(data.shape, str(data.dtype))
-        kernel, stored = ("x32_copy", data) if data.itemsize == 4 else ("x8_copy", stored_bytes(data))
-        place = Place(self.region(layout.nbytes), layout)
-        param = self.param(stored)
-        self.call(kernel, copy_fields(param, place.address, (1, data.size), (0, 1), (0, 1)), 1)
+        place = Place(Address("param", self.param(stored_bytes(data)).index), Plain(data.shape, str(data.dtype)))
         self._places[name, Plain] = place
         return place
 
@@ -257,23 +258,5 @@ def stored_zero_point(zero_point: int, dtype: str) -> int:
 
 
 def stored_bytes(data: NDArray[np.generic]) -> NDArray[np.generic]:
-    """uint8 as it is; int8 128 higher."""
+    """int8 128 higher; all else as it is."""
     return (data.view(np.uint8) ^ 0x80) if data.dtype == np.int8 else data
-
-
-def copy_fields(
-    source: Value,
-    target: Address,
-    shape: Sequence[int],
-    source_strides: Sequence[int],
-    target_strides: Sequence[int],
-) -> dict[str, Value]:
-    """struct ow_copy: elements from one set of strides to another. The first dimension is that of work items."""
-    return {
-        "input": source,
-        "output": target,
-        "rank": len(shape),
-        "shape": list(shape),
-        "input_stride": list(source_strides),
-        "output_stride": list(target_strides),
-    }

@@ -4,8 +4,18 @@ from pathlib import Path
 
 import click
 
-from openwork.cli.config import config_option, node_name
-from openwork.cli.options import PATH, Shapes, batch_option, image_options, json_option, shapes_option, trust_option
+from openwork.cli.config import config_option, fed, node_name
+from openwork.cli.options import (
+    PATH,
+    Shapes,
+    batch_option,
+    image_options,
+    input_node_option,
+    json_option,
+    params_option,
+    shapes_option,
+    trust_option,
+)
 from openwork.cli.output import note, print_json, print_line, print_table, stages, told
 
 
@@ -28,8 +38,8 @@ from openwork.cli.output import note, print_json, print_line, print_table, stage
 @click.option("--limit", type=click.IntRange(1), help="Batches to run; all unless given.")
 @click.option("--integers", is_flag=True, help="Run QUANT in true integers instead of float arithmetic.")
 @click.option("--strategy", help="Of QUANT; one that ends in _t means --integers.")
-@click.option("--params", type=PATH, help="An .npz file of arrays that replace weights of FLOAT, by name.")
-@click.option("--input-node", help="The input that --data feeds, where there are several.")
+@params_option
+@input_node_option
 @click.option("--output-node", help="The output, or tensor inside, that the final distance is about.")
 @image_options
 @shapes_option
@@ -89,7 +99,7 @@ def command(
                 replace_weights(graph, params)
             canonicalise(graph, shapes=dict(shapes), batch=batch)
         inputs, preprocess = input_specs(floats), ImagePreprocess(mean, scale)
-        specs = [f"{node_name(input_node)}={spec}" for spec in data] if input_node else data
+        specs = fed(data, input_node)
         total = min(limit or 1 << 62, count_batches(specs, inputs))
         batches = islice(read_batches(specs, inputs, preprocess=preprocess), limit)
         analysis = analyse(

@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from openwork.cli.config import config_option, node_name
-from openwork.cli.options import PATH, Shapes, batch_option, image_options, json_option, shapes_option, trust_option
+from openwork.cli.config import config_option, fed, node_name, table_to_read
+from openwork.cli.options import (
+    PATH,
+    Shapes,
+    batch_option,
+    image_options,
+    input_node_option,
+    json_option,
+    params_option,
+    shapes_option,
+    trust_option,
+)
 from openwork.cli.output import print_json, print_table, stages, told
 
 if TYPE_CHECKING:
@@ -61,8 +71,8 @@ COLUMNS = (
 @click.option("--weights", type=click.Choice(["perlayer", "perchannel"]), help="For strategies that do not say.")
 @click.option("--calibration", multiple=True, help="Data to calibrate on, as for --data. May be repeated.")
 @click.option("--table", type=PATH, help="A calibration table of `openwork quantize`, instead of --calibration.")
-@click.option("--params", type=PATH, help="An .npz file of arrays that replace weights of a model, by name.")
-@click.option("--input-node", help="The input that --data feeds, where there are several.")
+@params_option
+@input_node_option
 @click.option("--output-node", help="The output with the scores, where there are several.")
 @click.option("--limit", type=click.IntRange(1), help="Batches to run; all unless given.")
 @image_options
@@ -119,12 +129,12 @@ def command(
     from openwork.quantization import CalibrationTable, calibrate, calibrated_runners
 
     preprocess = ImagePreprocess(mean, scale)
-    columns = _columns(strategies, weights)
+    columns, known = _columns(strategies, weights), table_to_read(table)
     output = None if output_node is None else node_name(output_node)
     classifiers: dict[tuple[str, str], Classify] = {}
     with stages() as tell, ExitStack() as stack:
         truth, specs = _truth(data, labels, label_file, stack)
-        specs = specs if input_node is None else [f"{node_name(input_node)}={spec}" for spec in specs]
+        specs, calibration_specs = fed(specs, input_node), fed(calibration, input_node)
         for path in models:
             tell(f"loading {path.name}")
             if path.is_dir():
@@ -143,15 +153,17 @@ def command(
             if not columns:
                 classifiers[str(path), ""] = scores_of(Evaluator(graph, threads=2).run, outputs, output)
                 continue
-            if table is None and not calibration:
+            if known is None and not calibration:
                 raise DataError("calibration data: none is given; add --calibration or --table")
-            if table is None:
-                batches = read_batches(calibration, inputs, preprocess=preprocess)
-                total = count_batches(calibration, inputs)
+            if known is None:
+                batches = read_batches(calibration_specs, inputs, preprocess=preprocess)
+                total = count_batches(calibration_specs, inputs)
                 ranges = calibrate(graph, told(tell, f"calibrating {path.name}", batches, total))
+                if table is not None:
+                    ranges.save(table)
             else:
-                ranges = CalibrationTable.load(table)
-            few = read_batches(calibration or specs, inputs, preprocess=preprocess)
+                ranges = CalibrationTable.load(known)
+            few = read_batches(calibration_specs or specs, inputs, preprocess=preprocess)
             for column, run in calibrated_runners(graph, ranges, columns, islice(few, 8)):
                 tell(f"quantized {path.name}: {column}")
                 classifiers[str(path), column] = scores_of(run, outputs, output)

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from openwork.cli.options import PATH, Shapes, batch_option, image_options, json_option, shapes_option, trust_option
+from openwork.cli.config import config_option, fed, table_to_read
+from openwork.cli.options import (
+    PATH,
+    Shapes,
+    batch_option,
+    image_options,
+    input_node_option,
+    json_option,
+    params_option,
+    shapes_option,
+    trust_option,
+)
 from openwork.cli.output import Tell, print_json, print_table, stages, told
 
 if TYPE_CHECKING:  # they bring onnxruntime along, which --help does without
@@ -25,6 +36,18 @@ Read = Callable[[], Iterator[Mapping[str, Any]]]
 
 
 @click.command()
+@config_option(
+    {
+        "graph": "model",
+        "params": "params",
+        "strategy": "strategy_name",
+        "weight_quan": "weights",
+        "table": "table",
+        "image_path": "data",
+        "input_node": "input_node",
+        "SAVE_PATH": "output",
+    }
+)
 @click.argument("model", type=PATH)
 @click.option(
     "--data",
@@ -63,6 +86,8 @@ Read = Callable[[], Iterator[Mapping[str, Any]]]
     "--least-sqnr", type=float, default=25.0, show_default=True, help="mixed: layers with less dB get 16 bits."
 )
 @click.option("--fx8-share", type=click.FloatRange(0, 1), help="mixed: instead, this share of MACs keeps 8 bits.")
+@params_option
+@input_node_option
 @image_options
 @shapes_option
 @batch_option
@@ -83,6 +108,8 @@ def command(
     exclude: tuple[str, ...],
     least_sqnr: float,
     fx8_share: float | None,
+    params: Path | None,
+    input_node: str | None,
     mean: tuple[float, ...],
     scale: tuple[float, ...],
     shapes: Shapes,
@@ -105,7 +132,15 @@ def command(
     """
     from openwork.deploy.compare import output_distances
     from openwork.exporters import save_onnx
-    from openwork.frontends import ImagePreprocess, count_batches, input_specs, load_model, read_batches, read_one
+    from openwork.frontends import (
+        ImagePreprocess,
+        count_batches,
+        input_specs,
+        load_model,
+        read_batches,
+        read_one,
+        replace_weights,
+    )
     from openwork.graph import metadata
     from openwork.passes import canonicalise
     from openwork.quantization import decided, quantize, quantized_layers, strategy
@@ -115,23 +150,26 @@ def command(
         "activation_bits": None if activation_bits is None else int(activation_bits),
     }
     chosen = strategy(strategy_name, weights, **bits)
-    if not data and table is None and not merge_table:
+    specs, known = fed(data, input_node), table_to_read(table)
+    if not data and known is None and not merge_table:
         raise click.UsageError("Missing option '--data' (or '--table').", click.get_current_context())
     if not data and chosen.wide is None:
         raise click.UsageError("--strategy mixed chooses layers on data; give --data.", click.get_current_context())
     with stages() as tell:
         tell("loading")
         graph = load_model(model, trust=trust, shapes=dict(shapes))
+        if params is not None:
+            replace_weights(graph, params)
         canonicalise(graph, shapes=dict(shapes), batch=batch)
         inputs, preprocess = input_specs(graph), ImagePreprocess(mean, scale)
 
         def read() -> Iterator[Mapping[str, Any]]:
-            return read_batches(data, inputs, preprocess=preprocess)
+            return read_batches(specs, inputs, preprocess=preprocess)
 
-        count = count_batches(data, inputs) if data else 0
-        learnt = _table(graph, table, merge_table, calibrator, chosen.activation_bits, read, count, tell)
-        if save_table is not None:
-            learnt.save(save_table)
+        count = count_batches(specs, inputs) if specs else 0
+        learnt = _table(graph, known, merge_table, calibrator, chosen.activation_bits, read, count, tell)
+        for new_table in {save_table, None if known == table else table} - {None}:
+            learnt.save(new_table)
         if chosen.wide is None:
             batches = told(tell, "choosing layers of 16 bits", read(), count)
             chosen = decided(chosen, graph, learnt, batches, least_sqnr=least_sqnr, narrow_share=fx8_share)
@@ -141,7 +179,7 @@ def command(
         distances = None
         if data:
             tell("checking")
-            distances = output_distances(integers, graph, read_one(data, inputs, preprocess=preprocess))
+            distances = output_distances(integers, graph, read_one(specs, inputs, preprocess=preprocess))
         tell("writing")
         save_onnx(integers, output, metadata=metadata(integers))
     if as_json:

@@ -2,7 +2,7 @@
 #ifndef OPENWORK_CONV_H
 #define OPENWORK_CONV_H
 
-#include "runtime.h"
+#include "requantize.h"
 #include "vector.h"
 
 /* A loop that is unrolled, so that the arrays it indexes are registers. */
@@ -70,14 +70,24 @@ OW_INLINE i32x16 u8_conv_requantize(const struct ow_u8_conv *step, i32x16 sum, i
   return i32_from_f32(f32_min(x, 32767));
 }
 
-/* Requantizes and stores 16 lanes of four channels, with padding where there is no pixel. */
-OW_INLINE void u8_conv_finish(const struct ow_u8_conv *step, i32x16 a, i32x16 b, i32x16 c, i32x16 d, int32_t channel,
-                              int64_t at, int32_t vector) {
-  i32x16 residual = step->residual ? i32_load((const uint32_t *)step->residual + at) : i32_set(0);
-  a = u8_conv_requantize(step, a, channel, residual);
-  b = u8_conv_requantize(step, b, channel + 1, residual);
-  c = u8_conv_requantize(step, c, channel + 2, residual);
-  d = u8_conv_requantize(step, d, channel + 3, residual);
+/* The same in fixed point, for the roundings OW_Q31 and OW_SHIFT. */
+OW_INLINE i32x16 u8_conv_requantize_fixed(const struct ow_u8_conv *step, i32x16 sum, int32_t channel, i32x16 residual) {
+  const struct ow_requantize *to = &step->requantize;
+  const struct ow_add_scales *add = &step->add;
+  i32x16 x = ow_fixed(sum, channel, to);
+  if (step->residual) {
+    const int32_t zero = (int32_t)to->zero_point;
+    x = i32_clamp(x, (int32_t)to->low - zero, (int32_t)to->high - zero);
+    x = i32_add(x, i32_set(zero - (int32_t)add->zero_points[0]));
+    x = ow_fixed_add(x, i32_add(i32_byte(residual, channel % 4), i32_set(-(int32_t)add->zero_points[1])), add);
+  }
+  return ow_narrow(x);
+}
+
+/* Stores 16 lanes of four channels that lack only the zero point and the bounds of the output, with padding where
+ * there is no pixel. */
+OW_INLINE void u8_conv_store(const struct ow_u8_conv *step, i32x16 a, i32x16 b, i32x16 c, i32x16 d, int64_t at,
+                             int32_t vector) {
   const struct ow_requantize *to = &step->requantize;
   const struct ow_add_scales *add = &step->add;
   i32x16 four = step->residual
@@ -86,5 +96,19 @@ OW_INLINE void u8_conv_finish(const struct ow_u8_conv *step, i32x16 a, i32x16 b,
   i32x16 padding = i32_set((int32_t)step->output.padding);
   i32_store((uint32_t *)step->output.at + at, i32_select(step->output.inside[vector], four, padding));
 }
+
+/* Defines how 16 lanes of four channels are requantized and stored. */
+#define OW_CONV_FINISH(linkage, name, requantize)                                                                \
+  linkage void name(const struct ow_u8_conv *step, i32x16 a, i32x16 b, i32x16 c, i32x16 d, int32_t channel,      \
+                    int64_t at, int32_t vector) {                                                                \
+    i32x16 residual = step->residual ? i32_load((const uint32_t *)step->residual + at) : i32_set(0);             \
+    u8_conv_store(step, requantize(step, a, channel, residual), requantize(step, b, channel + 1, residual),      \
+                  requantize(step, c, channel + 2, residual), requantize(step, d, channel + 3, residual), at,    \
+                  vector);                                                                                       \
+  }
+
+/* Fixed point is long and has many branches: one copy of it serves all instantiations of a kernel. */
+OW_CONV_FINISH(OW_INLINE, u8_conv_finish, u8_conv_requantize)
+OW_CONV_FINISH(static __attribute__((noinline, unused)), u8_conv_finish_fixed, u8_conv_requantize_fixed)
 
 #endif

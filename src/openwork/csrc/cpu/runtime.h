@@ -50,15 +50,28 @@ static inline void ow_fill_lead(const struct ow_planes *out, int32_t plane) {
     for (int32_t i = 0; i < out->lead; i++) lanes[16 * out->vectors + i] = out->padding;
 }
 
-/* How an int32 accumulator becomes a uint8: see Float32Scale in lowering/program.py. */
+/* How integers round: see lowering/requantize.py. The mean in whole numbers is one of means only. */
+enum ow_rounding { OW_FLOAT32, OW_Q31, OW_SHIFT, OW_WHOLE_MEAN };
+
+/* How an int32 accumulator becomes a uint8. Arrays have one element per output channel, or one for all: the kernel
+ * knows which. */
 struct ow_requantize {
-  const float *scale; /* one per output channel, or one for all: the kernel knows which */
-  float zero_point, low, high;
+  int32_t rounding;
+  const float *scale;          /* OW_FLOAT32 */
+  const int32_t *multiplier;   /* OW_Q31: the mantissa */
+  const int32_t *shift;        /* OW_Q31: to the left; OW_SHIFT: to the right */
+  int32_t origin;              /* OW_WHOLE_MEAN: the input's zero point as the graph has it */
+  float zero_point, low, high; /* OW_WHOLE_MEAN: zero_point is what storing adds */
 };
 
-/* See AddScales in lowering/program.py. */
+/* How the sum of two bytes becomes a uint8: a, b and what becomes of their sum. */
 struct ow_add_scales {
+  int32_t rounding;
   float scale[2], zero_points[2];
+  int32_t left[2];       /* OW_Q31, OW_SHIFT: how far both are shifted first */
+  int32_t sign[2];       /* OW_Q31, OW_SHIFT: 1 or -1 */
+  int32_t multiplier[3]; /* OW_Q31 */
+  int32_t shift[3];      /* OW_Q31; OW_SHIFT: the last, to the right */
   float zero_point, low, high;
 };
 
@@ -155,26 +168,113 @@ struct ow_mean {
   struct ow_requantize requantize; /* uint8, one scale */
 };
 
+/* Softmax of bytes along the last axis of [rows, count]: see FixedSoftmax in lowering/steps/fixed_point.py. Items: rows. */
+struct ow_fixed_softmax {
+  const char *input;
+  char *output;
+  int32_t count;
+  const int32_t *exponentials; /* [256] */
+};
+
 /* Elementwise on `count` elements, cut into `items` equal pieces. */
 struct ow_map {
   const char *input[2];
   char *output;
   int64_t count;
   int32_t items;
-  float low, high;            /* f32_add, f32_clip */
-  float scale, zero_point;    /* u8_quantize, f32_dequantize */
+  float low, high;            /* f32_add, f32_clip, x16_quantize */
+  float scale, zero_point;    /* ..._quantize, ..._dequantize */
   float input_zero_point;     /* u8_rescale */
   struct ow_requantize requantize; /* u8_rescale, one scale */
   struct ow_add_scales add;   /* u8_add */
 };
 
-/* output[index . output_stride] = input[index . input_stride] over `rank` dimensions, strides in elements.
- * Transpose, broadcasting (stride 0) and concatenation. Items: the first of two or more dimensions. */
+/* output = input as another type, for `count` elements, cut into `items` equal pieces. */
+struct ow_cast {
+  const char *input;
+  char *output;
+  int64_t count;
+  int32_t items;
+  int32_t from, to; /* enum in cast.c; two different types */
+};
+
+/* output = table[input] for `count` bytes, cut into `items` equal pieces. */
+struct ow_lookup {
+  const char *input;
+  char *output;
+  int64_t count;
+  int32_t items;
+  const uint8_t *table; /* [256] */
+};
+
+/* Elementwise with broadcasting, by one of a kernel's functions (an enum in its source).
+ * Plain: `count` elements, row-major over `rank` > 0 dimensions, cut into `items` equal pieces. Inputs have strides in bytes,
+ * of one element or 0 in the last dimension.
+ * Planar, if `planes.at` is set: items are planes of the output. Plane p of an input begins `image` bytes further for
+ * each image and `plane` bytes for each plane of it; the first `repeat` bytes there stand for all lanes, unless 0. */
+struct ow_elementwise {
+  int32_t function;
+  float parameters[3];
+  const char *input[3];
+  char *output;
+  int64_t count;
+  int32_t items, rank;
+  int64_t shape[8], stride[3][8];
+  struct ow_planes planes;
+  int32_t groups;                  /* planes of an image */
+  int64_t image[3], plane[3], repeat[3];
+  float zero_points[2];            /* u8_mul */
+  struct ow_requantize requantize; /* u8_mul, one scale */
+};
+
+/* output[index . output_stride] = input[index . input_stride] over `rank` > 0 dimensions, strides in elements.
+ * Transposes, slices (strides may be negative), broadcasts (stride 0) and concatenations. Items: equal pieces of the
+ * first dimension. */
 struct ow_copy {
   const char *input;
   char *output;
-  int32_t rank;
+  int32_t rank, items;
   int64_t shape[8], input_stride[8], output_stride[8];
+};
+
+/* output[i, j, ...] = input[table0[i] * stride0 + table1[j] * stride1 + ...], or `value` where a table holds -1.
+ * The last stride is one element. Padding and resizing. Items: equal pieces of all but the last axis. */
+struct ow_take {
+  const char *input;
+  char *output;
+  int32_t rank, items;
+  int64_t rows;             /* product of all sizes but the last */
+  int32_t shape[8];         /* of the output */
+  int64_t stride[8];        /* of the input, in elements */
+  const int32_t *table[8];
+  uint64_t value;           /* bits of an element */
+};
+
+/* The same in planes: lane (y, x) of a plane is lane (rows[y], columns[x]) of the input's, or `value`. Items: planes. */
+struct ow_take_planes {
+  struct ow_planes input, output;
+  const int32_t *rows, *columns;
+  uint32_t value;
+};
+
+/* output[o, i] = input[o, indices[i]], rows of `bytes` bytes. Negative indices count from the end; all are kept
+ * inside [0, size). Items: equal pieces of the rows. */
+struct ow_gather {
+  const char *input, *indices;
+  char *output;
+  int64_t outer, size, count, bytes;
+  int32_t wide, items;      /* wide: indices are int64, else int32 */
+};
+
+/* output[o, i, :] = sum over k of weights[i, k] * input[o, places[i, k], :], rows of `inner` floats.
+ * Items: equal pieces of [outer, size]. */
+struct ow_resize {
+  const char *input;
+  char *output;
+  int64_t outer, given, size, inner;
+  int32_t taps, items;
+  const int32_t *places;    /* [size, taps] */
+  const float *weights;     /* [size, taps] */
 };
 
 /* Between plain [images, channels, height, width] and planes. Items: planes. */
@@ -185,11 +285,65 @@ struct ow_relayout {
   int32_t images, channels;
 };
 
-/* exp(x - max) / sum along the last axis of [rows, count]. Items: rows. */
+/* exp(x - max) / sum along the last axis of [rows, count], or its logarithm. Items: rows. */
 struct ow_softmax {
   const char *input;
   char *output;
   int32_t count;
+  int32_t logarithm;
+};
+
+/* output[batch] = a[batch] @ b[batch]: rows of a are dense; b lies row by row in lanes of floats, `b_row` lanes from one
+ * to the next, whole vectors of 16; or, for bytes, in lanes of four rows as planes have them. The output is plain.
+ * Items: products * tiles of columns * blocks of rows. */
+struct ow_matmul {
+  const char *a, *b;
+  char *output;
+  int32_t rank;               /* of the batch */
+  int64_t batches[8], a_batch[8], b_batch[8]; /* sizes; strides in elements of a, in lanes of b */
+  int32_t rows, inner, columns;
+  int64_t a_row, b_row;
+  int32_t block, blocks;      /* rows a work item */
+  int32_t tile, tiles;        /* vectors of columns a work item */
+  int32_t zero_points[2];     /* uint8 only */
+  struct ow_requantize requantize; /* uint8 only, one scale */
+};
+
+/* One element from the middle axis of [outer, count, inner]. Items: outer * blocks of the inner axis. */
+enum ow_reduction { OW_SUM, OW_MEAN, OW_MAX, OW_MIN, OW_PROD };
+struct ow_reduce {
+  const char *input;
+  char *output;
+  int32_t function;
+  int64_t count, inner, block;
+  int32_t blocks;
+};
+
+/* int64 indices along the middle axis of [outer, count, inner]. Items: outer * inner. */
+struct ow_argmax {
+  const char *input;
+  char *output;
+  int64_t count, inner;
+  int32_t smallest, last;
+};
+
+/* (x - mean) / sqrt(variance + epsilon) * scale + bias along the last axis of [rows, count]. Items: rows. */
+struct ow_normalize {
+  const char *input;
+  char *output;
+  const char *scale, *bias;   /* floats; NULL for none */
+  int64_t count;
+  int64_t scale_row, scale_element, bias_row, bias_element; /* strides in elements */
+  float epsilon;
+  int32_t centred;            /* else the mean counts as 0 */
+};
+
+/* output[column, row] = input[row, column], in lanes of 32 bits. Items: sixteen rows each. */
+struct ow_transpose {
+  const char *input;
+  char *output;
+  int32_t rows, columns;
+  int64_t input_row, output_row; /* lanes from row to row */
 };
 
 /* ---- what a generated plan defines and uses ---- */

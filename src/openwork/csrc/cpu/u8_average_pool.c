@@ -15,10 +15,13 @@ void OW_KERNEL(u8_average_pool)(const void *argument, int32_t begin, int32_t end
         const uint8_t *x = (const uint8_t *)(source + step->offsets[tap] + 16 * vector);
         for (int i = 0; i < 64; i++) sum[i] += x[i];
       }
-      for (int i = 0; i < 64; i++) {
-        float average = (float)(sum[i] - zero) / step->count[16 * vector + i / 4];
-        mean[i] = ow_requantize(average, step->requantize.scale[0], &step->requantize);
-      }
+      const float *count = step->count + 16 * vector;
+      if (step->requantize.rounding == OW_FLOAT32)
+        for (int i = 0; i < 64; i++)
+          mean[i] = ow_requantize((float)(sum[i] - zero) / count[i / 4], step->requantize.scale[0], &step->requantize);
+      else
+        for (int i = 0; i < 64; i++)
+          mean[i] = ow_requantize_mean(sum[i] - zero, (int32_t)count[i / 4], &step->requantize);
       i32_store(target + 16 * vector, i32_select(step->output.inside[vector], i32_load(mean), padding));
     }
     ow_fill_lead(&step->output, plane);

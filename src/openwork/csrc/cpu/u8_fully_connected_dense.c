@@ -13,7 +13,7 @@ static int32_t dot(const uint8_t *x, const int8_t *w, int32_t count) {
 static uint8_t output_of(const struct ow_fully_connected *step, const uint8_t *x, int32_t o) {
   const int8_t *weights = (const int8_t *)step->weights.values + (int64_t)o * step->inputs;
   int32_t sum = ((const int32_t *)step->bias)[o] + dot(x, weights, step->inputs);
-  return ow_requantize((float)sum, step->requantize.scale[o], &step->requantize);
+  return ow_requantize_sum(sum, o, &step->requantize);
 }
 
 OW_FULLY_CONNECTED_KERNEL(u8_fully_connected_dense, uint8_t)

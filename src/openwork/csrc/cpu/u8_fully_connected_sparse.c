@@ -7,7 +7,7 @@ static uint8_t output_of(const struct ow_fully_connected *step, const uint8_t *x
   for (uint32_t k = rows->starts[o]; k < rows->starts[o + 1]; k += 16)
     products = dot4(products, i32_gather(x, rows->offsets + k), dot_load((const int32_t *)rows->values + k));
   int32_t sum = ((const int32_t *)step->bias)[o] + i32_sum(products);
-  return ow_requantize((float)sum, step->requantize.scale[o], &step->requantize);
+  return ow_requantize_sum(sum, o, &step->requantize);
 }
 
 OW_FULLY_CONNECTED_KERNEL(u8_fully_connected_sparse, uint8_t)

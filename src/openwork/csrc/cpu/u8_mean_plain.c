@@ -8,7 +8,6 @@ void OW_KERNEL(u8_mean_plain)(const void *argument, int32_t begin, int32_t end) 
     const uint8_t *x = (const uint8_t *)step->plain + (int64_t)row * step->count;
     int32_t sum = -step->count * (int32_t)step->input_zero_point;
     for (int32_t i = 0; i < step->count; i++) sum += x[i];
-    float mean = (float)sum / (float)step->count;
-    ((uint8_t *)step->output)[row] = ow_requantize(mean, step->requantize.scale[0], &step->requantize);
+    ((uint8_t *)step->output)[row] = ow_requantize_mean(sum, step->count, &step->requantize);
   }
 }

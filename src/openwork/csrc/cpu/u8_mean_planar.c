@@ -15,7 +15,7 @@ void OW_KERNEL(u8_mean_planar)(const void *argument, int32_t begin, int32_t end)
     for (int32_t c = plane % groups * 4, byte = 0; byte < 4 && c < step->channels; c++, byte++) {
       int32_t total = -zero;
       for (int i = byte; i < 64; i += 4) total += sum[i];
-      y[c] = ow_requantize((float)total / (float)step->count, step->requantize.scale[0], &step->requantize);
+      y[c] = ow_requantize_mean(total, step->count, &step->requantize);
     }
   }
 }

@@ -47,12 +47,26 @@ OW_INLINE f32x16 f32_clamp(f32x16 x, float low, float high) {
   return _mm512_min_ps(_mm512_set1_ps(high), _mm512_max_ps(_mm512_set1_ps(low), x));
 }
 OW_INLINE f32x16 f32_min(f32x16 x, float high) { return _mm512_min_ps(x, _mm512_set1_ps(high)); }
+OW_INLINE f32x16 f32_sub(f32x16 a, f32x16 b) { return _mm512_sub_ps(a, b); }
+OW_INLINE f32x16 f32_div(f32x16 a, f32x16 b) { return _mm512_div_ps(a, b); }
+OW_INLINE f32x16 f32_larger(f32x16 a, f32x16 b) { /* NaN if either is */
+  return _mm512_mask_mov_ps(_mm512_max_ps(a, b), _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), a);
+}
+OW_INLINE f32x16 f32_smaller(f32x16 a, f32x16 b) {
+  return _mm512_mask_mov_ps(_mm512_min_ps(a, b), _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), a);
+}
+OW_INLINE f32x16 f32_abs(f32x16 x) { return _mm512_abs_ps(x); }
+OW_INLINE f32x16 f32_sqrt(f32x16 x) { return _mm512_sqrt_ps(x); }
+OW_INLINE f32x16 f32_floor(f32x16 x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
+OW_INLINE f32x16 f32_ceil(f32x16 x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC); }
+OW_INLINE mask16 f32_less(f32x16 a, f32x16 b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
 OW_INLINE f32x16 f32_round(f32x16 x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 OW_INLINE f32x16 f32_select(mask16 mask, f32x16 a, f32x16 b) { return _mm512_mask_mov_ps(b, mask, a); }
 OW_INLINE f32x16 f32_gather(const float *p, const int32_t *at) {
   return _mm512_i32gather_ps(_mm512_loadu_si512(at), p, 4);
 }
 OW_INLINE float f32_sum(f32x16 x) { return _mm512_reduce_add_ps(x); }
+OW_INLINE f32x16 f32_scale2(f32x16 x, f32x16 n) { return _mm512_scalef_ps(x, n); } /* x * 2^n, n whole, |n| < 250 */
 
 OW_INLINE i32x16 i32_set(int32_t x) { return _mm512_set1_epi32(x); }
 OW_INLINE i32x16 i32_load(const void *p) { return _mm512_loadu_si512(p); }
@@ -72,6 +86,30 @@ OW_INLINE i32x16 i32_byte(i32x16 x, int index) {
   return _mm512_and_si512(_mm512_srli_epi32(x, 8 * (unsigned)index), _mm512_set1_epi32(255));
 }
 OW_INLINE i32x16 i32_select(mask16 mask, i32x16 a, i32x16 b) { return _mm512_mask_mov_epi32(b, mask, a); }
+OW_INLINE i32x16 i32_add(i32x16 a, i32x16 b) { return _mm512_add_epi32(a, b); }
+OW_INLINE i32x16 i32_negate(i32x16 x) { return _mm512_sub_epi32(_mm512_setzero_si512(), x); }
+OW_INLINE i32x16 i32_clamp(i32x16 x, int32_t low, int32_t high) {
+  return _mm512_min_epi32(_mm512_set1_epi32(high), _mm512_max_epi32(_mm512_set1_epi32(low), x));
+}
+OW_INLINE i32x16 i32_shift_left(i32x16 x, int32_t count) { return _mm512_sll_epi32(x, _mm_cvtsi32_si128(count)); }
+OW_INLINE i32x16 i32_shift_right(i32x16 x, int32_t count) { return _mm512_sra_epi32(x, _mm_cvtsi32_si128(count)); }
+OW_INLINE i32x16 i32_high(i32x16 x, int32_t multiplier) { /* (x * multiplier + 2^30) >> 31, in 64 bits */
+  const __m512i by = _mm512_set1_epi32(multiplier), half = _mm512_set1_epi64(1 << 30);
+  __m512i even = _mm512_add_epi64(_mm512_mul_epi32(x, by), half);
+  __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(x, 32), by), half);
+  return _mm512_mask_mov_epi32(_mm512_srli_epi64(even, 31), 0xAAAA, _mm512_slli_epi64(odd, 1));
+}
+OW_INLINE i32x16 i32_half_away(i32x16 x, int32_t count) { /* x / 2^count, half away from zero; count from 1 to 31 */
+  const __m512i below = _mm512_set1_epi32((int32_t)((1u << count) - 1)), half = _mm512_set1_epi32((1 << (count - 1)) - 1);
+  __m512i more = _mm512_sub_epi32(half, _mm512_srai_epi32(x, 31));
+  mask16 up = _mm512_cmpgt_epi32_mask(_mm512_and_si512(x, below), more);
+  __m512i down = i32_shift_right(x, count);
+  return _mm512_mask_add_epi32(down, up, down, _mm512_set1_epi32(1));
+}
+OW_INLINE i32x16 i32_half_up(i32x16 x, int32_t count) { /* x / 2^count, half up; count from 1 */
+  __m512i carry = _mm512_and_si512(i32_shift_right(x, count - 1), _mm512_set1_epi32(1));
+  return _mm512_add_epi32(i32_shift_right(x, count), carry);
+}
 OW_INLINE f32x16 f32_from_i32(i32x16 x) { return _mm512_cvtepi32_ps(x); }
 OW_INLINE i32x16 i32_from_f32(f32x16 x) { return _mm512_cvtps_epi32(x); }
 
@@ -123,6 +161,27 @@ OW_INLINE f32x16 f32_min(f32x16 x, float high) {
 OW_INLINE f32x16 f32_round(f32x16 x) {
   return OW_HALVES(f32x16, _mm256_round_ps(x.half[h], _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
+OW_INLINE f32x16 f32_sub(f32x16 a, f32x16 b) { return OW_HALVES(f32x16, _mm256_sub_ps(a.half[h], b.half[h])); }
+OW_INLINE f32x16 f32_div(f32x16 a, f32x16 b) { return OW_HALVES(f32x16, _mm256_div_ps(a.half[h], b.half[h])); }
+OW_INLINE __m256 ow_nan_of_half(__m256 a, __m256 other) {
+  return _mm256_blendv_ps(other, a, _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+}
+OW_INLINE f32x16 f32_larger(f32x16 a, f32x16 b) {
+  return OW_HALVES(f32x16, ow_nan_of_half(a.half[h], _mm256_max_ps(a.half[h], b.half[h])));
+}
+OW_INLINE f32x16 f32_smaller(f32x16 a, f32x16 b) {
+  return OW_HALVES(f32x16, ow_nan_of_half(a.half[h], _mm256_min_ps(a.half[h], b.half[h])));
+}
+OW_INLINE f32x16 f32_abs(f32x16 x) {
+  return OW_HALVES(f32x16, _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x.half[h]));
+}
+OW_INLINE f32x16 f32_sqrt(f32x16 x) { return OW_HALVES(f32x16, _mm256_sqrt_ps(x.half[h])); }
+OW_INLINE f32x16 f32_floor(f32x16 x) { return OW_HALVES(f32x16, _mm256_floor_ps(x.half[h])); }
+OW_INLINE f32x16 f32_ceil(f32x16 x) { return OW_HALVES(f32x16, _mm256_ceil_ps(x.half[h])); }
+OW_INLINE mask16 f32_less(f32x16 a, f32x16 b) {
+  int low = _mm256_movemask_ps(_mm256_cmp_ps(a.half[0], b.half[0], _CMP_LT_OQ));
+  return (mask16)(low | _mm256_movemask_ps(_mm256_cmp_ps(a.half[1], b.half[1], _CMP_LT_OQ)) << 8);
+}
 OW_INLINE __m256 ow_mask_half(mask16 mask, int h) {
   const __m256i bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
   __m256i mine = _mm256_and_si256(_mm256_set1_epi32(mask >> 8 * h), bits);
@@ -133,6 +192,16 @@ OW_INLINE f32x16 f32_select(mask16 mask, f32x16 a, f32x16 b) {
 }
 OW_INLINE f32x16 f32_gather(const float *p, const int32_t *at) {
   return OW_HALVES(f32x16, _mm256_i32gather_ps(p, _mm256_loadu_si256((const __m256i *)(at + 8 * h)), 4));
+}
+OW_INLINE __m256 ow_power2_half(__m256i n) { /* 2^n as float */
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
+}
+OW_INLINE __m256 ow_scale2_half(__m256 x, __m256i n) { /* in two steps: 2^n alone may not be a float */
+  __m256i half = _mm256_srai_epi32(n, 1);
+  return _mm256_mul_ps(_mm256_mul_ps(x, ow_power2_half(half)), ow_power2_half(_mm256_sub_epi32(n, half)));
+}
+OW_INLINE f32x16 f32_scale2(f32x16 x, f32x16 n) {
+  return OW_HALVES(f32x16, ow_scale2_half(x.half[h], _mm256_cvtps_epi32(n.half[h])));
 }
 OW_INLINE float f32_sum(f32x16 x) {
   float lane[8], sum = 0;
@@ -176,6 +245,42 @@ OW_INLINE i32x16 i32_byte(i32x16 x, int index) {
 OW_INLINE i32x16 i32_select(mask16 mask, i32x16 a, i32x16 b) {
   return OW_HALVES(i32x16, _mm256_blendv_epi8(b.half[h], a.half[h], _mm256_castps_si256(ow_mask_half(mask, h))));
 }
+OW_INLINE i32x16 i32_add(i32x16 a, i32x16 b) { return OW_HALVES(i32x16, _mm256_add_epi32(a.half[h], b.half[h])); }
+OW_INLINE i32x16 i32_negate(i32x16 x) {
+  return OW_HALVES(i32x16, _mm256_sub_epi32(_mm256_setzero_si256(), x.half[h]));
+}
+OW_INLINE i32x16 i32_clamp(i32x16 x, int32_t low, int32_t high) {
+  return OW_HALVES(i32x16, _mm256_min_epi32(_mm256_set1_epi32(high), _mm256_max_epi32(_mm256_set1_epi32(low), x.half[h])));
+}
+OW_INLINE i32x16 i32_shift_left(i32x16 x, int32_t count) {
+  return OW_HALVES(i32x16, _mm256_sll_epi32(x.half[h], _mm_cvtsi32_si128(count)));
+}
+OW_INLINE i32x16 i32_shift_right(i32x16 x, int32_t count) {
+  return OW_HALVES(i32x16, _mm256_sra_epi32(x.half[h], _mm_cvtsi32_si128(count)));
+}
+OW_INLINE __m256i ow_high_half(__m256i x, __m256i by) {
+  const __m256i half = _mm256_set1_epi64x(1 << 30);
+  __m256i even = _mm256_add_epi64(_mm256_mul_epi32(x, by), half);
+  __m256i odd = _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(x, 32), by), half);
+  return _mm256_blend_epi32(_mm256_srli_epi64(even, 31), _mm256_slli_epi64(odd, 1), 0xAA);
+}
+OW_INLINE i32x16 i32_high(i32x16 x, int32_t multiplier) {
+  return OW_HALVES(i32x16, ow_high_half(x.half[h], _mm256_set1_epi32(multiplier)));
+}
+OW_INLINE __m256i ow_half_away_half(__m256i x, int32_t count) {
+  const __m256i below = _mm256_set1_epi32((int32_t)((1u << count) - 1)), half = _mm256_set1_epi32((1 << (count - 1)) - 1);
+  __m256i more = _mm256_sub_epi32(half, _mm256_srai_epi32(x, 31));
+  __m256i up = _mm256_cmpgt_epi32(_mm256_and_si256(x, below), more);
+  return _mm256_sub_epi32(_mm256_sra_epi32(x, _mm_cvtsi32_si128(count)), up);
+}
+OW_INLINE i32x16 i32_half_away(i32x16 x, int32_t count) {
+  return OW_HALVES(i32x16, ow_half_away_half(x.half[h], count));
+}
+OW_INLINE __m256i ow_half_up_half(__m256i x, int32_t count) {
+  __m256i carry = _mm256_and_si256(_mm256_sra_epi32(x, _mm_cvtsi32_si128(count - 1)), _mm256_set1_epi32(1));
+  return _mm256_add_epi32(_mm256_sra_epi32(x, _mm_cvtsi32_si128(count)), carry);
+}
+OW_INLINE i32x16 i32_half_up(i32x16 x, int32_t count) { return OW_HALVES(i32x16, ow_half_up_half(x.half[h], count)); }
 OW_INLINE f32x16 f32_from_i32(i32x16 x) { return OW_HALVES(f32x16, _mm256_cvtepi32_ps(x.half[h])); }
 OW_INLINE i32x16 i32_from_f32(f32x16 x) { return OW_HALVES(i32x16, _mm256_cvtps_epi32(x.half[h])); }
 
@@ -235,10 +340,29 @@ OW_INLINE f32x16 f32_fma(f32x16 a, f32x16 b, f32x16 c) { OW_LANES(f32x16, a.lane
 OW_INLINE f32x16 f32_clamp(f32x16 x, float low, float high) { OW_LANES(f32x16, ow_clampf(x.lane[i], low, high)); }
 OW_INLINE f32x16 f32_min(f32x16 x, float high) { OW_LANES(f32x16, x.lane[i] < high ? x.lane[i] : high); }
 OW_INLINE f32x16 f32_round(f32x16 x) { OW_LANES(f32x16, rintf(x.lane[i])); }
+OW_INLINE f32x16 f32_sub(f32x16 a, f32x16 b) { OW_LANES(f32x16, a.lane[i] - b.lane[i]); }
+OW_INLINE f32x16 f32_div(f32x16 a, f32x16 b) { OW_LANES(f32x16, a.lane[i] / b.lane[i]); }
+OW_INLINE f32x16 f32_larger(f32x16 a, f32x16 b) {
+  OW_LANES(f32x16, a.lane[i] > b.lane[i] || a.lane[i] != a.lane[i] ? a.lane[i] : b.lane[i]);
+}
+OW_INLINE f32x16 f32_smaller(f32x16 a, f32x16 b) {
+  OW_LANES(f32x16, a.lane[i] < b.lane[i] || a.lane[i] != a.lane[i] ? a.lane[i] : b.lane[i]);
+}
+OW_INLINE f32x16 f32_abs(f32x16 x) { OW_LANES(f32x16, fabsf(x.lane[i])); }
+OW_INLINE f32x16 f32_sqrt(f32x16 x) { OW_LANES(f32x16, sqrtf(x.lane[i])); }
+OW_INLINE f32x16 f32_floor(f32x16 x) { OW_LANES(f32x16, floorf(x.lane[i])); }
+OW_INLINE f32x16 f32_ceil(f32x16 x) { OW_LANES(f32x16, ceilf(x.lane[i])); }
+OW_INLINE mask16 f32_less(f32x16 a, f32x16 b) {
+  int mask = 0;
+  for (int i = 0; i < 16; i++) mask |= (a.lane[i] < b.lane[i]) << i;
+  return (mask16)mask;
+}
 OW_INLINE f32x16 f32_select(mask16 mask, f32x16 a, f32x16 b) {
   OW_LANES(f32x16, mask >> i & 1 ? a.lane[i] : b.lane[i]);
 }
 OW_INLINE f32x16 f32_gather(const float *p, const int32_t *at) { OW_LANES(f32x16, p[at[i]]); }
+OW_INLINE float ow_scale2(float x, float n) { return n == n ? ldexpf(x, (int)n) : n; }
+OW_INLINE f32x16 f32_scale2(f32x16 x, f32x16 n) { OW_LANES(f32x16, ow_scale2(x.lane[i], n.lane[i])); }
 OW_INLINE float f32_sum(f32x16 x) {
   float sum = 0;
   for (int i = 0; i < 16; i++) sum += x.lane[i];
@@ -267,6 +391,23 @@ OW_INLINE int32_t i32_sum(i32x16 x) {
 OW_INLINE i32x16 i32_byte(i32x16 x, int index) { OW_LANES(i32x16, (int32_t)((uint32_t)x.lane[i] >> 8 * index & 255)); }
 OW_INLINE i32x16 i32_select(mask16 mask, i32x16 a, i32x16 b) {
   OW_LANES(i32x16, mask >> i & 1 ? a.lane[i] : b.lane[i]);
+}
+OW_INLINE i32x16 i32_add(i32x16 a, i32x16 b) { OW_LANES(i32x16, a.lane[i] + b.lane[i]); }
+OW_INLINE i32x16 i32_negate(i32x16 x) { OW_LANES(i32x16, -x.lane[i]); }
+OW_INLINE i32x16 i32_clamp(i32x16 x, int32_t low, int32_t high) {
+  OW_LANES(i32x16, x.lane[i] < low ? low : x.lane[i] > high ? high : x.lane[i]);
+}
+OW_INLINE i32x16 i32_shift_left(i32x16 x, int32_t count) { OW_LANES(i32x16, (int32_t)((uint32_t)x.lane[i] << count)); }
+OW_INLINE i32x16 i32_shift_right(i32x16 x, int32_t count) { OW_LANES(i32x16, x.lane[i] >> (count < 31 ? count : 31)); }
+OW_INLINE i32x16 i32_high(i32x16 x, int32_t multiplier) {
+  OW_LANES(i32x16, (int32_t)(((int64_t)x.lane[i] * multiplier + (1 << 30)) >> 31));
+}
+OW_INLINE i32x16 i32_half_away(i32x16 x, int32_t count) {
+  const int64_t half = (int64_t)1 << (count - 1);
+  OW_LANES(i32x16, (int32_t)((x.lane[i] + half - (x.lane[i] < 0)) >> count));
+}
+OW_INLINE i32x16 i32_half_up(i32x16 x, int32_t count) {
+  OW_LANES(i32x16, (x.lane[i] >> (count < 31 ? count : 31)) + (x.lane[i] >> (count - 1 < 31 ? count - 1 : 31) & 1));
 }
 OW_INLINE int32_t ow_whole(float x) { return x > -2147483648.0f ? (int32_t)rintf(x) : INT32_MIN; } /* half to even */
 OW_INLINE f32x16 f32_from_i32(i32x16 x) { OW_LANES(f32x16, (float)x.lane[i]); }
@@ -299,6 +440,18 @@ OW_INLINE i32x16 dot4(i32x16 sum, i32x16 x, dot_weights w) {
 }
 
 #endif
+
+/* e^x, to about one unit in the last place: 2^n e^r with |r| <= ln(2) / 2, and e^r by its Taylor polynomial. ln(2) is
+ * taken in two parts, so that r is exact (Cody & Waite 1980, Software Manual for the Elementary Functions). */
+OW_INLINE f32x16 f32_exp(f32x16 x) {
+  static const float taylor[] = {1.0f / 5040, 1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1, 1};
+  x = f32_clamp(x, -110, 90); /* beyond it is 0 or infinite */
+  f32x16 n = f32_round(f32_mul(x, f32_set(1.44269504f)));
+  f32x16 r = f32_fma(n, f32_set(-0.693359375f), x), y = f32_set(taylor[0]);
+  r = f32_fma(n, f32_set(2.12194440e-4f), r);
+  for (int i = 1; i < 8; i++) y = f32_fma(y, r, f32_set(taylor[i]));
+  return f32_scale2(y, n);
+}
 
 /* Weights are read once each, faster than the processor guesses: asks for what is read `ahead` bytes later. */
 OW_INLINE void ow_prefetch(const void *p, int ahead) { __builtin_prefetch((const char *)p + ahead); }

@@ -31,6 +31,9 @@ enum openwork_type {
   OPENWORK_INT8 = 3,
   OPENWORK_INT32 = 4,
   OPENWORK_INT64 = 5,
+  OPENWORK_BOOL = 6, /* one byte: 0 or 1 */
+  OPENWORK_INT16 = 7,
+  OPENWORK_UINT16 = 8,
 };
 
 typedef struct openwork_tensor {

@@ -142,7 +142,10 @@ struct Library {
 static size_t element_bytes(openwork_type type) {
   switch (type) {
     case OPENWORK_UINT8:
-    case OPENWORK_INT8: return 1;
+    case OPENWORK_INT8:
+    case OPENWORK_BOOL: return 1;
+    case OPENWORK_INT16:
+    case OPENWORK_UINT16: return 2;
     case OPENWORK_INT64: return 8;
     default: return 4;
   }
@@ -154,6 +157,9 @@ static double element(const void *data, openwork_type type, size_t index) {
     case OPENWORK_INT8: return ((const int8_t *)data)[index];
     case OPENWORK_INT32: return ((const int32_t *)data)[index];
     case OPENWORK_INT64: return (double)((const int64_t *)data)[index];
+    case OPENWORK_BOOL: return ((const uint8_t *)data)[index];
+    case OPENWORK_INT16: return ((const int16_t *)data)[index];
+    case OPENWORK_UINT16: return ((const uint16_t *)data)[index];
     default: return ((const float *)data)[index];
   }
 }

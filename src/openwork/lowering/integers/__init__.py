@@ -2,5 +2,6 @@
 
 from openwork.lowering.integers.place import use_integers
 from openwork.lowering.integers.weighted import largest_accumulator
+from openwork.lowering.integers.widths import WIDEST, Widths
 
-__all__ = ["largest_accumulator", "use_integers"]
+__all__ = ["WIDEST", "Widths", "largest_accumulator", "use_integers"]

@@ -4,23 +4,28 @@ from collections.abc import Sequence
 from math import prod
 
 from openwork.lowering.draft import Draft
-from openwork.lowering.integers.elementwise import add, clipped
-from openwork.lowering.integers.moving import concatenated, moved
-from openwork.lowering.integers.reducing import averaged
+from openwork.lowering.integers.elementwise import clipped, function, recoded
+from openwork.lowering.integers.matrix import multiplied
+from openwork.lowering.integers.moving import concatenated
+from openwork.lowering.integers.reducing import averaged, summed
+from openwork.lowering.integers.softmax import fixed_softmax
 from openwork.lowering.integers.site import Site, StaysFloat
 from openwork.lowering.integers.weighted import weighted
 from openwork.lowering.steps import (
     Add,
     AveragePool,
+    Binary,
     Clip,
     Concat,
     Conv,
+    Dequantize,
     FullyConnected,
-    MaxPool,
+    MatMul,
     Mean,
-    Reshape,
+    Reduce,
+    Softmax,
     Step,
-    Transpose,
+    Unary,
 )
 
 
@@ -29,17 +34,24 @@ def on_integers(site: Site, draft: Draft) -> Sequence[Step]:
     match site.step:
         case Conv() | FullyConnected():
             return [weighted(site.step, site, draft)]
-        case Add():
-            return [add(site.step, site, draft)]
+        case MatMul():
+            return [multiplied(site.step, site, draft)]
+        case Unary() | Add() | Binary():
+            return [function(site.step, site, draft)]
         case Mean():
             count = prod(draft.buffers[site.step.input].shape[axis] for axis in site.step.axes)
-            return [averaged(site.step, count, site)]
+            return averaged(site.step, count, site, draft)
+        case Reduce(function="sum"):
+            count = prod(draft.buffers[site.step.input].shape[axis] for axis in site.step.axes)
+            return [summed(site.step, count, site)]
         case AveragePool():
-            return [averaged(site.step, prod(site.step.kernel), site)]
-        case MaxPool() | Transpose() | Reshape():
-            return moved(site.step, site, draft)
+            return averaged(site.step, prod(site.step.kernel), site, draft)
         case Concat():
             return concatenated(site.step, site, draft)
         case Clip():
             return [clipped(site.step, site)]
+        case Dequantize():
+            return [recoded(site.step, site)]
+        case Softmax():
+            return [fixed_softmax(site.step, site, draft)]
     raise StaysFloat("it has no integer form")

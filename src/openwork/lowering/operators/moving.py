@@ -1,12 +1,14 @@
 """Operators that move elements and compute nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import onnx_ir as ir
 
-from openwork.lowering.draft import Draft, input_name, output_name
-from openwork.lowering.operators.rule import ANY, Operator, node_name, rank_of
-from openwork.lowering.steps import Concat, Reshape, Transpose
+from openwork.graph import static_shape
+from openwork.lowering.draft import Draft, Unsupported, input_name, output_name
+from openwork.lowering.operators.rule import ANY, Chain, Operator, node_name, rank_of
+from openwork.lowering.steps import Concat, Expand, Pad, Reshape, Slice, Step, Transpose
 
 
 def _concat(node: ir.Node, draft: Draft) -> Concat:
@@ -28,12 +30,176 @@ def _reshape(node: ir.Node, draft: Draft) -> Reshape:
     return Reshape(node_name(node), input_name(node), output_name(node))
 
 
+def _dropout(node: ir.Node, draft: Draft) -> Reshape:
+    """Not with `training_mode`."""
+    training = draft.optional_constant_of(node, 2, "training_mode")
+    if training is not None and draft.constants[training].any():
+        raise Unsupported("it trains; export the model for inference")
+    return _reshape(node, draft)
+
+
+def _slice(node: ir.Node, draft: Draft) -> Sequence[Step]:
+    shape = draft.shape_of(input_name(node))
+    starts = integers(node, draft, 1, "starts")
+    ends = integers(node, draft, 2, "ends")
+    axes = integers(node, draft, 3, "axes", range(len(shape)))
+    steps = integers(node, draft, 4, "steps", [1] * len(starts))
+    ranges = [range(size) for size in shape]
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=False):  # all axes may be more than needed
+        ranges[axis] = ranges[axis][slice(start, end, step)]
+    return sliced(Chain(node, draft), ranges).end()
+
+
+def sliced(chain: Chain, ranges: Sequence[range]) -> Chain:
+    """Only those elements whose indices lie in a range along each axis."""
+    starts, steps = tuple(each.start for each in ranges), tuple(each.step for each in ranges)
+    shape = [len(each) for each in ranges]
+    if list(ranges) == [range(size) for size in chain.shape]:
+        return chain
+    return chain.then(lambda name, x, y: Slice(name, x, y, starts, steps), shape)
+
+
+def along(shape: Sequence[int], axis: int, part: range) -> list[range]:
+    """The ranges of `sliced` for a part of one axis and all of the others."""
+    return [part if at == axis else range(size) for at, size in enumerate(shape)]
+
+
+def _split(node: ir.Node, draft: Draft) -> list[Step]:
+    """Each output that is used is a slice; how long they are is known from shape inference."""
+    shape = draft.shape_of(input_name(node))
+    axis = node.attributes.get_int("axis", 0) % len(shape)
+    steps: list[Step] = []
+    begin = 0
+    for output in node.outputs:
+        end = begin + static_shape(output)[axis]
+        if output is node.outputs[0] or output.uses() or output.is_graph_output():
+            assert output.name is not None
+            steps += sliced(Chain(node, draft), along(shape, axis, range(begin, end))).end(output.name)
+        begin = end
+    return steps
+
+
+def _pad(node: ir.Node, draft: Draft) -> list[Step]:
+    """Negative pads cut."""
+    shape = draft.shape_of(input_name(node))
+    rank = len(shape)
+    mode = node.attributes.get_string("mode", "constant")
+    given = integers(node, draft, 1, "pads") or node.attributes.get_ints("paddings", [])
+    axes = [axis % rank for axis in integers(node, draft, 3, "axes", range(rank))]
+    pads = [0] * (2 * rank)
+    for index, axis in enumerate(axes):
+        pads[axis], pads[axis + rank] = given[index], given[index + len(axes)]
+    cut = [range(max(0, -pads[i]), size - max(0, -pads[i + rank])) for i, size in enumerate(shape)]
+    more = tuple(max(0, pad) for pad in pads)
+    chain = sliced(Chain(node, draft), cut)
+    return padded(chain, more, mode, _pad_value(node, draft)).end()
+
+
+def _pad_value(node: ir.Node, draft: Draft) -> float:
+    name = draft.optional_constant_of(node, 2, "value")
+    return node.attributes.get_float("value", 0.0) if name is None else draft.constants[name].reshape(()).item()
+
+
+def padded(chain: Chain, pads: Sequence[int], mode: str = "constant", value: float = 0) -> Chain:
+    """Elements around all axes: (begin..., end...)."""
+    rank = len(chain.shape)
+    if mode not in ("constant", "edge", "reflect", "wrap"):
+        raise Unsupported(f"mode {mode!r} is no mode of ONNX")
+    if not any(pads):
+        return chain
+    shape = [size + pads[axis] + pads[axis + rank] for axis, size in enumerate(chain.shape)]
+    return chain.then(lambda name, x, y: Pad(name, x, y, tuple(pads), mode, value), shape)  # type: ignore[arg-type]
+
+
+def _expand(node: ir.Node, draft: Draft) -> list[Step]:
+    return expanded(Chain(node, draft), static_shape(node.outputs[0])).end()
+
+
+def expanded(chain: Chain, shape: Sequence[int]) -> Chain:
+    """Repeated to a larger shape, as NumPy broadcasts."""
+    if chain.shape == tuple(shape):
+        return chain
+    return chain.then(Expand, shape)
+
+
+def _tile(node: ir.Node, draft: Draft) -> list[Step]:
+    """[d, ...] is seen as [1, d, ...] and repeated to [repeats, d, ...]."""
+    shape = draft.shape_of(input_name(node))
+    repeats = integers(node, draft, 1, "repeats")
+    apart = [size for pair in zip([1] * len(shape), shape, strict=True) for size in pair]
+    repeated = [size for pair in zip(repeats, shape, strict=True) for size in pair]
+    chain = expanded(Chain(node, draft).reshape(*apart), repeated)
+    return chain.reshape(*static_shape(node.outputs[0])).end()
+
+
+def _depth_to_space(node: ir.Node, draft: Draft) -> list[Step]:
+    chain = Chain(node, draft)
+    images, channels, height, width = chain.shape
+    block = node.attributes["blocksize"].as_int()
+    depth = channels // block**2
+    if _pixels_last(node):
+        chain.reshape(images, depth, block, block, height, width).transpose(0, 1, 4, 2, 5, 3)
+    else:
+        chain.reshape(images, block, block, depth, height, width).transpose(0, 3, 4, 1, 5, 2)
+    return chain.reshape(images, depth, height * block, width * block).end()
+
+
+def _pixels_last(node: ir.Node) -> bool:
+    """Whether the pixels of a block are neighbouring channels."""
+    return node.attributes.get_string("mode", "DCR") == "CRD"
+
+
+def _space_to_depth(node: ir.Node, draft: Draft) -> list[Step]:
+    chain = Chain(node, draft)
+    images, channels, height, width = chain.shape
+    block = node.attributes["blocksize"].as_int()
+    height, width = height // block, width // block
+    perm = (0, 1, 3, 5, 2, 4) if _pixels_last(node) else (0, 3, 5, 1, 2, 4)
+    chain.reshape(images, channels, height, block, width, block).transpose(*perm)
+    return chain.reshape(images, block**2 * channels, height, width).end()
+
+
+def _shape(node: ir.Node, draft: Draft) -> None:
+    """A constant."""
+    shape = draft.shape_of(input_name(node))
+    part = slice(node.attributes.get_int("start", 0), node.attributes.get_int("end", len(shape)))
+    draft.constants[output_name(node)] = np.array(shape[part], np.int64)
+
+
+def _size(node: ir.Node, draft: Draft) -> None:
+    """A constant."""
+    draft.constants[output_name(node)] = np.array(np.prod(draft.shape_of(input_name(node))), np.int64)
+
+
+def integers(
+    node: ir.Node, draft: Draft, index: int, attribute: str, missing: Sequence[int] | None = None
+) -> list[int]:
+    """Whole numbers that are an input of newer versions of an operator, an attribute of older ones.
+
+    Raises: Unsupported: they are known only at run time.
+    """
+    name = draft.optional_constant_of(node, index, attribute)
+    if name is not None:
+        return [int(each) for each in draft.constants[name].reshape(-1)]
+    return list(node.attributes.get_ints(attribute, [] if missing is None else missing))
+
+
 OPERATORS: Mapping[str, Operator] = {
     "Concat": Operator(_concat, ANY),
+    "DepthToSpace": Operator(_depth_to_space, ANY),
+    "Dropout": Operator(_dropout, ANY),
+    "Expand": Operator(_expand, ANY),
     "Flatten": Operator(_reshape, ANY),
     "Identity": Operator(_reshape, ANY),
+    "Pad": Operator(_pad, ANY),
     "Reshape": Operator(_reshape, ANY),
+    "Shape": Operator(_shape, ANY),
+    "Size": Operator(_size, ANY),
+    "Slice": Operator(_slice, ANY),
+    "SpaceToDepth": Operator(_space_to_depth, ANY),
+    "Split": Operator(_split, ANY, many=True),
     "Squeeze": Operator(_reshape, ANY),
+    "Tile": Operator(_tile, ANY),
     "Transpose": Operator(_transpose, ANY),
     "Unsqueeze": Operator(_reshape, ANY),
 }

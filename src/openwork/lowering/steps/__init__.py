@@ -13,6 +13,7 @@ from openwork.lowering.steps.elementwise import (
     Select,
     Unary,
 )
+from openwork.lowering.steps.fixed_point import FixedSoftmax
 from openwork.lowering.steps.matrix import MatMul
 from openwork.lowering.steps.moving import (
     Concat,
@@ -39,6 +40,7 @@ Step = (
     | Conv
     | Dequantize
     | Expand
+    | FixedSoftmax
     | FullyConnected
     | Gather
     | Lookup
@@ -70,6 +72,7 @@ __all__ = [
     "Conv",
     "Dequantize",
     "Expand",
+    "FixedSoftmax",
     "FullyConnected",
     "Gather",
     "Lookup",

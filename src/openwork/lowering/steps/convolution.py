@@ -4,7 +4,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openwork.lowering.arithmetic import UNBOUNDED, Array, Bounds, Buffer, Values, exact, int32, padded, windows
+from openwork.lowering.arithmetic import (
+    UNBOUNDED,
+    Accumulator,
+    Array,
+    Bounds,
+    Buffer,
+    Values,
+    accumulated,
+    exact,
+    padded,
+    windows,
+)
 from openwork.lowering.requantize import Requantize
 from openwork.lowering.steps.elementwise import Add
 
@@ -14,8 +25,10 @@ class Conv:
     """Convolution with 1 or 2 spatial dimensions, any stride, padding, dilation, groups.
 
     Float: output = bounds(conv(input, weight) + bias).
-    Integer (`requantize` is set): int32 accumulator = conv(input - input_zero_point, weight) + bias, padded with
-    real zeros (that is, input_zero_point), then requantized. Weight is int8, symmetric; bias int32.
+    Integer (`requantize` is set): accumulator = conv(input - input_zero_point, weight) + bias, padded with real zeros
+    (that is, input_zero_point), then requantized. Input: (u)int8 or (u)int16. Weight: int8 or int16, symmetric. The
+    accumulator, of which bias has the dtype or a narrower one, is int32 where no input can make it overflow, partial
+    sums included, else int64.
     If `residual` is set, the result (already bounded and requantized) becomes residual.inputs[0], and the
     step's output is the output of that Add: the two roundings of the graph are kept.
 
@@ -34,6 +47,7 @@ class Conv:
     bounds: Bounds = UNBOUNDED
     input_zero_point: int = 0
     requantize: Requantize | None = None
+    accumulator: Accumulator = "int32"
     residual: Add | None = None
 
     @property
@@ -48,7 +62,7 @@ class Conv:
             y = self.bounds.clamp(self._convolve(x, weight) + bias)
         else:
             sums = self._convolve(*exact(x, self.input_zero_point, weight))
-            y = self.requantize.apply(int32(sums + bias), trailing=spatial)
+            y = self.requantize.apply(accumulated(sums + bias, self.accumulator), trailing=spatial)
         return y if self.residual is None else self.residual.of(y, values[self.residual.inputs[1]])
 
     def _convolve(self, x: Array, weight: Array) -> Array:
@@ -78,6 +92,7 @@ class FullyConnected:
     bounds: Bounds = UNBOUNDED
     input_zero_point: int = 0
     requantize: Requantize | None = None
+    accumulator: Accumulator = "int32"
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -89,4 +104,4 @@ class FullyConnected:
         if self.requantize is None:
             return self.bounds.clamp(x @ weight.T + bias)
         centred, exact_weight = exact(x, self.input_zero_point, weight)
-        return self.requantize.apply(int32(centred @ exact_weight.T + bias))
+        return self.requantize.apply(accumulated(centred @ exact_weight.T + bias, self.accumulator))

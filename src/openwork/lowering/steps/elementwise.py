@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from openwork.lowering.arithmetic import UNBOUNDED, Array, Bounds, Buffer, Values, dequantized, rounded
 from openwork.lowering.functions import BINARY, UNARY, BinaryFunction, UnaryFunction
-from openwork.lowering.requantize import AddScales, Requantize
+from openwork.lowering.requantize import Requantize, RequantizeAdd
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Add:
     inputs: tuple[str, str]
     output: str
     bounds: Bounds = UNBOUNDED
-    requantize: AddScales | None = None
+    requantize: RequantizeAdd | None = None
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -92,7 +92,7 @@ class Binary:
         a, b = (values[name] for name in self.inputs)
         if self.requantize is not None:
             a, b = (x.astype(np.int32) - zero for x, zero in zip((a, b), self.zero_points, strict=True))
-            return self.requantize.apply(a * b)
+            return self.requantize.apply(a * b).reshape(output.shape)
         with np.errstate(all="ignore"):
             return BINARY[self.function](a, b)
 
@@ -176,7 +176,8 @@ class Rescale:
         return (self.input,)
 
     def compute(self, values: Values, output: Buffer) -> Array:
-        return self.requantize.apply(values[self.input].astype(np.int32) - self.input_zero_point)
+        centred = values[self.input].astype(np.int32) - self.input_zero_point
+        return self.requantize.apply(centred).reshape(output.shape)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from openwork.lowering.arithmetic import Array, Buffer, Values, padded, windows
-from openwork.lowering.requantize import Requantize
+from openwork.lowering.requantize import RequantizeMean
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,10 @@ class MaxPool:
 
 @dataclass(frozen=True, eq=False)
 class AveragePool:
-    """Mean of each window. Padding counts as elements only with count_include_pad.
+    """Mean of each window.
 
-    Integer: y = requantize(float32(sum(input - input_zero_point)) / float32(count)): see `Mean`.
+    counted: (begin..., end...) how much of the padding counts as elements; at most `pads`.
+    Integer (`requantize` is set): y = requantize.mean(sum(input - input_zero_point), count).
     """
 
     name: str
@@ -44,9 +45,10 @@ class AveragePool:
     kernel: tuple[int, ...]
     strides: tuple[int, ...]
     pads: tuple[int, ...]
-    count_include_pad: bool = False
+    dilations: tuple[int, ...]
+    counted: tuple[int, ...]
     input_zero_point: int = 0
-    requantize: Requantize | None = None
+    requantize: RequantizeMean | None = None
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -54,12 +56,13 @@ class AveragePool:
 
     def compute(self, values: Values, output: Buffer) -> Array:
         x = values[self.input]
-        count = self._sums(np.ones_like(x, np.float32), outside=float(self.count_include_pad))
+        beyond = tuple(pad - counted for pad, counted in zip(self.pads, self.counted, strict=True))
+        count = self._sums(padded(np.ones_like(x, np.float32), self.counted, 1), beyond)
         if self.requantize is None:
-            return self._sums(x) / count
-        sums = self._sums(x.astype(np.int32) - self.input_zero_point)
-        return self.requantize.apply(sums.astype(np.float32) / count)
+            return self._sums(x, self.pads) / count
+        sums = self._sums(x.astype(np.int32) - self.input_zero_point, self.pads)
+        return self.requantize.mean(sums, count)
 
-    def _sums(self, x: Array, outside: float = 0) -> Array:
-        each = windows(padded(x, self.pads, outside), self.kernel, self.strides, [1] * len(self.kernel))
+    def _sums(self, x: Array, pads: tuple[int, ...]) -> Array:
+        each = windows(padded(x, pads, 0), self.kernel, self.strides, self.dilations)
         return np.add.reduce([seen for _, seen in each], dtype=x.dtype)

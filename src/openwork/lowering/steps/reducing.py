@@ -1,19 +1,22 @@
 """Steps that look along axes: means, sums, largest elements, softmax, normalization."""
 
 from dataclasses import dataclass
+from math import prod
 from typing import Literal
 
 import numpy as np
 
 from openwork.lowering.arithmetic import Array, Buffer, Values
-from openwork.lowering.requantize import Requantize
+from openwork.lowering.requantize import Requantize, RequantizeMean
+
+ReduceFunction = Literal["sum", "max", "min", "prod"]
 
 
 @dataclass(frozen=True, eq=False)
 class Mean:
     """Mean over `axes` (non-negative); whether they are kept is seen from the output's shape.
 
-    Integer: y = clip(rint(float32(sum(input - input_zero_point)) / float32(count) * scale) + zero_point, low, high).
+    Integer (`requantize` is set): y = requantize.mean(sum(input - input_zero_point), count).
     """
 
     name: str
@@ -21,7 +24,7 @@ class Mean:
     output: str
     axes: tuple[int, ...]
     input_zero_point: int = 0
-    requantize: Requantize | None = None
+    requantize: RequantizeMean | None = None
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -32,23 +35,25 @@ class Mean:
         if self.requantize is None:
             return x.mean(self.axes, dtype=np.float32).reshape(output.shape)
         sums = (x.astype(np.int32) - self.input_zero_point).sum(self.axes, dtype=np.int32)
-        count = np.prod([x.shape[axis] for axis in self.axes], dtype=np.float32)
-        return self.requantize.apply(sums.astype(np.float32) / count).reshape(output.shape)
+        count = prod(x.shape[axis] for axis in self.axes)
+        return self.requantize.mean(sums, count).reshape(output.shape)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reduce:
     """sum, max, min or product over `axes` (non-negative); whether they are kept is seen from the output's shape.
 
-    float32, int32 or int64. The largest and smallest also of int8 and uint8, unchanged (integers of equal
-    quantization).
+    float32, int32 or int64. The largest and smallest also of bool, int8 and uint8, unchanged (integers of equal
+    quantization). Integer sum (`requantize` is set): y = requantize(sum(input - input_zero_point)), by one scale.
     """
 
     name: str
     input: str
     output: str
     axes: tuple[int, ...]
-    function: Literal["sum", "max", "min", "prod"]
+    function: ReduceFunction
+    input_zero_point: int = 0
+    requantize: Requantize | None = None
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -56,8 +61,12 @@ class Reduce:
 
     def compute(self, values: Values, output: Buffer) -> Array:
         x = values[self.input]
+        if self.requantize is not None:
+            sums = (x.astype(np.int32) - self.input_zero_point).sum(self.axes, dtype=np.int32)
+            return self.requantize.apply(sums).reshape(output.shape)
         functions = {"sum": np.add, "max": np.maximum, "min": np.minimum, "prod": np.multiply}
-        return functions[self.function].reduce(x, self.axes, dtype=x.dtype).reshape(output.shape)
+        with np.errstate(all="ignore"):
+            return functions[self.function].reduce(x, self.axes, dtype=x.dtype).reshape(output.shape)
 
 
 @dataclass(frozen=True)
@@ -102,7 +111,8 @@ class Softmax:
 
     def compute(self, values: Values, output: Buffer) -> Array:
         x = values[self.input]
-        shifted = x - x.max(self.axis, keepdims=True)
+        with np.errstate(invalid="ignore"):  # where all are -infinity there is no answer
+            shifted = x - x.max(self.axis, keepdims=True)
         powers = np.exp(shifted)
         sums = powers.sum(self.axis, keepdims=True)
         return shifted - np.log(sums) if self.logarithm else powers / sums

@@ -1,16 +1,14 @@
-"""Convolutions and fully connected layers: rows of taps, tiles of vectors, blocks of channels."""
-
-from math import prod
+"""Convolutions: rows of taps, tiles of vectors, blocks of channels."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from openwork.backends.cpu.encode import Taps, encode_gather, encode_taps
+from openwork.backends.cpu.encode import Taps, encode_taps
 from openwork.backends.cpu.layout import LANE, VECTOR, Planes, Window, kernel_of, round_up, window_of
 from openwork.backends.cpu.plan import Address, Place, Plan, Value, lane0, stored_zero_point
-from openwork.backends.cpu.steps.descriptors import ITEMS_A_THREAD, add_scales, bounds, requantize, zero_point
+from openwork.backends.cpu.steps.descriptors import ITEMS_A_THREAD, add_scales, bounds, is_fixed, requantize, zero_point
 from openwork.backends.cpu.steps.repack import phase_offsets, repack
-from openwork.lowering import Bounds, Conv, FullyConnected
+from openwork.lowering import Bounds, Conv
 
 # Vectors a work item covers, by rows a group: what the registers of AVX-512 hold (see csrc/cpu/vector.h).
 TILE_VECTORS = {1: 8, 4: 6}
@@ -20,8 +18,6 @@ RUN_BYTES = 24 * 1024
 RUN_TAPS = 32
 # Rows of four pay when their common lists are at least this full.
 DENSE_ENOUGH = 0.6
-# A fully connected row is multiplied densely from this density on.
-DENSE_FULLY_CONNECTED = 0.4
 
 
 def conv(plan: Plan, step: Conv) -> None:
@@ -31,13 +27,13 @@ def conv(plan: Plan, step: Conv) -> None:
     pad = stored_zero_point(step.input_zero_point, dtype)
     window = window_of(step, kernel_of(step, plan.program))
     source = plan.planar(step.input, pad)
-    rows, taps = _choose_rows(weight, step.groups, _reach(plan, step.output, window))
+    rows, taps = choose_rows(weight, step.groups, _reach(plan, step.output, window))
     residual = None if step.residual is None else plan.planar(step.residual.inputs[1])
     at, offsets, image = _taps_in_memory(plan, source, step.output, window, taps, pad)
     target = plan.new_planar(step.output, _output_padding(plan, step))
     layout = target.layout
     assert isinstance(layout, Planes)
-    tile, tiles, block, blocks = _work_items(plan.threads, layout, rows)
+    tile, tiles, block, blocks = tiles_and_blocks(plan.threads, layout, rows)
     fields: dict[str, Value] = {
         "input": at,
         "input_image": image,
@@ -64,18 +60,18 @@ def conv(plan: Plan, step: Conv) -> None:
         fields["bias"] = plan.param(np.zeros(len(weight), np.float32) if bias is None else bias)
         kernel = f"f32_conv_rows{rows}"
     else:
-        fields["bias"] = plan.param(_folded_bias(weight, bias, pad))
+        fields["bias"] = plan.param(folded_bias(weight, bias, pad))
         to = step.requantize
         # Before a residual is added the result is no buffer, so its zero point stays as the graph has it.
         middle = "int8" if step.residual is None and plan.dtype(step.output) == "int8" else "uint8"
         fields["requantize"] = requantize(plan, to, middle, len(weight))
         if step.residual is not None:
             fields["add"] = add_scales(plan, step.residual, middle)
-        kernel = f"u8_conv_rows{rows}"
+        kernel = f"u8_conv_rows{rows}_fixed" if is_fixed(to) else f"u8_conv_rows{rows}"
     plan.call(kernel, fields, layout.images * tiles * blocks)
 
 
-def _choose_rows(weight: NDArray[np.generic], groups: int, reach: int) -> tuple[int, Taps]:
+def choose_rows(weight: NDArray[np.generic], groups: int, reach: int) -> tuple[int, Taps]:
     """Groups of four rows when their common lists are nearly full, single rows otherwise.
 
     reach: bytes of one input plane that a tile reads.
@@ -97,7 +93,7 @@ def _reach(plan: Plan, output: str, window: Window) -> int:
     return LANE * (VECTOR * tile + (window.kernel[0] - 1) * window.dilations[0] * like.row)
 
 
-def _work_items(threads: int, layout: Planes, rows: int) -> tuple[int, int, int, int]:
+def tiles_and_blocks(threads: int, layout: Planes, rows: int) -> tuple[int, int, int, int]:
     """(vectors a tile, tiles an image, channels a block, blocks): tiles of equal size, blocks of whole fours."""
     tiles = -(-layout.vectors // TILE_VECTORS[rows])
     tile = -(-layout.vectors // tiles)
@@ -122,7 +118,7 @@ def _taps_in_memory(
     return at, offsets.astype(np.int32), len(window.phases()) * layout.groups * stride
 
 
-def _folded_bias(weight: NDArray[np.generic], bias: NDArray[np.generic] | None, zero_point: int) -> NDArray[np.int32]:
+def folded_bias(weight: NDArray[np.generic], bias: NDArray[np.generic] | None, zero_point: int) -> NDArray[np.int32]:
     """bias - zero_point * sum(weight), rounded up to four channels: kernels multiply stored bytes as they are."""
     total = weight.reshape(len(weight), -1).astype(np.int64).sum(1)
     folded = (0 if bias is None else bias.astype(np.int64)) - zero_point * total
@@ -136,45 +132,3 @@ def _output_padding(plan: Plan, step: Conv) -> int:
     last = step.requantize if step.residual is None else step.residual.requantize
     assert last is not None
     return zero_point(plan, last, step.output)
-
-
-def fully_connected(plan: Plan, step: FullyConnected) -> None:
-    weight = plan.program.constants[step.weight]
-    bias = None if step.bias is None else plan.program.constants[step.bias]
-    source = plan.plain(step.input)
-    outputs, inputs = weight.shape
-    rows = prod(plan.program.buffers[step.output].shape[:-1])
-    sparse = np.count_nonzero(weight) < DENSE_FULLY_CONNECTED * weight.size
-    weights: dict[str, Value]
-    if sparse:
-        taps = encode_gather(weight)
-        weights = {
-            "starts": plan.param(taps.starts),
-            "offsets": plan.param(taps.offsets, fixed=False),
-            "values": plan.param(taps.values, fixed=False),
-        }
-    else:
-        weights = {"values": plan.param(weight)}
-    blocks = max(1, min(outputs, -(-ITEMS_A_THREAD * plan.threads // rows)))
-    block = -(-outputs // blocks)
-    target = plan.new_plain(step.output)
-    fields: dict[str, Value] = {
-        "input": source.address,
-        "output": target.address,
-        "weights": weights,
-        "rows": rows,
-        "inputs": inputs,
-        "outputs": outputs,
-        "block": block,
-        "blocks": -(-outputs // block),
-    }
-    if step.requantize is None:
-        fields |= bounds(step.bounds)
-        fields["bias"] = plan.param(np.zeros(outputs, np.float32) if bias is None else bias)
-    else:
-        zero = stored_zero_point(step.input_zero_point, plan.dtype(step.input))
-        fields["bias"] = plan.param(_folded_bias(weight, bias, zero)[:outputs])
-        fields["requantize"] = requantize(plan, step.requantize, plan.dtype(step.output), outputs)
-    kind = "f32" if step.requantize is None else "u8"
-    kernel = f"{kind}_fully_connected_{'sparse' if sparse else 'dense'}"
-    plan.call(kernel, fields, rows * -(-outputs // block))

@@ -4,29 +4,60 @@ from math import prod
 
 import numpy as np
 
-from openwork.backends.cpu.plan import Address, Place, Plan, copy_fields
-from openwork.backends.cpu.steps.convolution import conv, fully_connected
-from openwork.backends.cpu.steps.elementwise import add, clip, convert, map_elements, rescale
-from openwork.backends.cpu.steps.moving import concat, reshape, softmax, transpose
-from openwork.backends.cpu.steps.pooling import mean, pool
+from openwork.backends.cpu.plan import Address, Place, Plan
+from openwork.backends.cpu.steps.convolution import conv
+from openwork.backends.cpu.steps.copying import copy_all
+from openwork.backends.cpu.steps.elementwise import convert, integer_add, map_elements, rescale
+from openwork.backends.cpu.steps.fixed_point import fixed_softmax
+from openwork.backends.cpu.steps.fully_connected import fully_connected
+from openwork.backends.cpu.steps.functions import add, binary, cast, clip, lookup, select, unary
+from openwork.backends.cpu.steps.matrix import matmul
+from openwork.backends.cpu.steps.moving import (
+    concat,
+    expand,
+    gather,
+    pad,
+    reshape,
+    resize,
+    slice_,
+    transpose,
+)
+from openwork.backends.cpu.steps.pooling import pool
+from openwork.backends.cpu.steps.reducing import arg_max, mean, normalize, reduce, softmax
 from openwork.errors import BuildError
 from openwork.lowering import (
     Add,
+    ArgMax,
     AveragePool,
+    Binary,
+    Buffer,
+    Cast,
     Clip,
     Concat,
     Conv,
     Dequantize,
+    Expand,
+    FixedSoftmax,
     FullyConnected,
+    Gather,
+    Lookup,
+    MatMul,
     MaxPool,
     Mean,
+    Normalize,
+    Pad,
     Program,
     Quantize,
+    Reduce,
     Rescale,
     Reshape,
+    Resize,
+    Select,
+    Slice,
     Softmax,
     Step,
     Transpose,
+    Unary,
 )
 
 
@@ -34,6 +65,7 @@ def make_plan(program: Program, threads: int) -> Plan:
     """Every call of every step, and the memory they need."""
     plan = Plan(program, threads)
     plan.step = -1
+    _check_widths(program)
     flip_inputs(plan)
     for index, step in enumerate(program.steps):
         plan.step = index
@@ -44,6 +76,19 @@ def make_plan(program: Program, threads: int) -> Plan:
     return plan
 
 
+def _check_widths(program: Program) -> None:
+    """Refuse integers that kernels would take for narrower ones."""
+    for step in program.steps:
+        if getattr(step, "requantize", None) is None:
+            continue
+        names = [name for name in (*step.reads, step.output, getattr(step, "weight", None)) if name is not None]
+        arrays = [program.constants[name] if name in program.constants else program.buffers[name] for name in names]
+        if any(np.dtype(array.dtype).itemsize > 1 for array in arrays) or getattr(step, "accumulator", "") == "int64":
+            raise BuildError(
+                f"step {step.name!r}: its integers are wider than kernels take; lower the model for backends.cpu.WIDTHS"
+            )
+
+
 def plan_step(plan: Plan, step: Step) -> None:
     """Append the calls that do one step."""
     match step:
@@ -51,12 +96,32 @@ def plan_step(plan: Plan, step: Step) -> None:
             conv(plan, step)
         case FullyConnected():
             fully_connected(plan, step)
-        case Add():
+        case MatMul():
+            matmul(plan, step)
+        case Add(requantize=None):
             add(plan, step)
+        case Add():
+            integer_add(plan, step)
+        case Unary():
+            unary(plan, step)
+        case Binary():
+            binary(plan, step)
+        case Select():
+            select(plan, step)
+        case Cast():
+            cast(plan, step)
+        case Lookup():
+            lookup(plan, step)
         case MaxPool() | AveragePool():
             pool(plan, step)
         case Mean():
             mean(plan, step)
+        case Reduce():
+            reduce(plan, step)
+        case ArgMax():
+            arg_max(plan, step)
+        case Normalize():
+            normalize(plan, step)
         case Clip():
             clip(plan, step)
         case Rescale():
@@ -65,25 +130,34 @@ def plan_step(plan: Plan, step: Step) -> None:
             convert(plan, step)
         case Softmax():
             softmax(plan, step)
+        case FixedSoftmax():
+            fixed_softmax(plan, step)
         case Concat():
             concat(plan, step)
         case Transpose():
             transpose(plan, step)
         case Reshape():
             reshape(plan, step)
+        case Slice():
+            slice_(plan, step)
+        case Expand():
+            expand(plan, step)
+        case Pad():
+            pad(plan, step)
+        case Gather():
+            gather(plan, step)
+        case Resize():
+            resize(plan, step)
 
 
 def flip_inputs(plan: Plan) -> None:
-    """Bring int8 inputs into their stored form before the first step."""
+    """Bring bytes into their stored form, in memory that may be read four bytes at a time, before the first step."""
     for name in plan.program.inputs:
         buffer = plan.program.buffers[name]
-        if np.dtype(buffer.dtype).itemsize not in (1, 4) or buffer.dtype == "bool":
-            raise BuildError(f"input {name!r}: {buffer.dtype} has no kernels; use float32, uint8 or int8")
         if np.dtype(buffer.dtype).itemsize == 1:
             source = plan.plain(name)
             target = plan.region(source.layout.nbytes)
-            kernel = "x8_flip" if buffer.dtype == "int8" else "x8_copy"
-            _copy_or_flip(plan, kernel, source.address, target, buffer.shape)
+            _copy_or_flip(plan, buffer, source.address, target)
             plan.alias(name, Place(target, source.layout))
 
 
@@ -91,15 +165,12 @@ def write_outputs(plan: Plan) -> None:
     """Bring outputs that no step wrote to the caller's memory there, plain and in their own type."""
     for index, name in enumerate(plan.program.outputs):
         source, target = plan.plain(name), Address("output", index)
-        if source.address == target:
-            continue
-        dtype = plan.program.buffers[name].dtype
-        kernel = {"int8": "x8_flip", "uint8": "x8_copy"}.get(dtype, "x32_copy")
-        _copy_or_flip(plan, kernel, source.address, target, plan.program.buffers[name].shape)
+        if source.address != target:
+            _copy_or_flip(plan, plan.program.buffers[name], source.address, target)
 
 
-def _copy_or_flip(plan: Plan, kernel: str, source: Address, target: Address, shape: tuple[int, ...]) -> None:
-    if kernel == "x8_flip":
-        map_elements(plan, kernel, [source], target, prod(shape))
+def _copy_or_flip(plan: Plan, buffer: Buffer, source: Address, target: Address) -> None:
+    if buffer.dtype == "int8":
+        map_elements(plan, "x8_flip", [source], target, prod(buffer.shape))
     else:
-        plan.call(kernel, copy_fields(source, target, (1, prod(shape)), (0, 1), (0, 1)), 1)
+        copy_all(plan, buffer.dtype, source, target, buffer.shape)

@@ -1,34 +1,21 @@
-"""Steps that move elements, and softmax, which works along rows of a plain tensor."""
+"""Steps that move elements."""
 
+from dataclasses import replace
 from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from openwork.backends.cpu.layout import LANE, Plain, Planes
-from openwork.backends.cpu.plan import Address, Place, Plan, copy_fields
-from openwork.errors import BuildError
-from openwork.lowering import Concat, Reshape, Softmax, Transpose
-
-# Copies of more first elements than this are not worth sharing among threads one by one.
-MOST_ITEMS = 4096
-
-
-def softmax(plan: Plan, step: Softmax) -> None:
-    shape = plan.shape(step.input)
-    rank, count = len(shape), shape[step.axis]
-    order = [axis for axis in range(rank) if axis != step.axis] + [step.axis]
-    source = permuted(plan, plan.plain(step.input), order)
-    rows = prod(shape) // count
-    if step.axis == rank - 1:
-        target = plan.new_plain(step.output).address
-        plan.call("f32_softmax", {"input": source, "output": target, "count": count}, rows)
-        return
-    turned = plan.region(LANE * prod(shape))
-    plan.call("f32_softmax", {"input": source, "output": turned, "count": count}, rows)
-    back = [order.index(axis) for axis in range(rank)]
-    strides = row_major([shape[axis] for axis in order])
-    target = plan.new_plain(step.output).address
-    copy(plan, "float32", turned, target, shape, [strides[axis] for axis in back], row_major(shape))
+from openwork.backends.cpu.plan import Address, Place, Plan, Value, stored_bytes
+from openwork.backends.cpu.steps.copying import (
+    beyond,
+    broadcast_strides,
+    copy,
+    row_major,
+    work_items,
+)
+from openwork.lowering import Concat, Expand, Gather, Pad, Reshape, Resize, Slice, Transpose
 
 
 def concat(plan: Plan, step: Concat) -> None:
@@ -68,68 +55,168 @@ def _concat_planes(plan: Plan, step: Concat) -> None:
         lanes = layout.groups * layout.stride + layout.lead
         at = Address("arena", target.address.index, LANE * begin * to.stride)
         images = (layout.groups * layout.stride, to.groups * to.stride)
-        fields = copy_fields(source.address, at, (layout.images, lanes), (images[0], 1), (images[1], 1))
-        plan.call("x32_copy", fields, layout.images)
+        copy(plan, "float32", source.address, at, (layout.images, lanes), (images[0], 1), (images[1], 1))
         begin += layout.groups
 
 
 def transpose(plan: Plan, step: Transpose) -> None:
-    source = plan.plain(step.input)
-    shape = plan.program.buffers[step.output].shape
     strides = row_major(plan.shape(step.input))
-    target = plan.new_plain(step.output).address
-    dtype = plan.dtype(step.output)
-    copy(plan, dtype, source.address, target, shape, [strides[axis] for axis in step.perm], row_major(shape))
+    _read(plan, step, [strides[axis] for axis in step.perm])
+
+
+def slice_(plan: Plan, step: Slice) -> None:
+    if _slice_planes(plan, step):
+        return
+    if plan.is_planar(step.input) and plan.shape(step.input)[:2] == plan.shape(step.output)[:2]:
+        axes = zip(step.starts, step.steps, plan.shape(step.output), strict=True)
+        take(plan, step.input, step.output, [start + by * np.arange(count) for start, by, count in axes])
+        return
+    strides = row_major(plan.shape(step.input))
+    first = sum(start * stride for start, stride in zip(step.starts, strides, strict=True))
+    _read(plan, step, [by * stride for by, stride in zip(step.steps, strides, strict=True)], first)
+
+
+def expand(plan: Plan, step: Expand) -> None:
+    _read(plan, step, broadcast_strides(plan.shape(step.input), plan.shape(step.output)))
+
+
+def _read(plan: Plan, step: Transpose | Slice | Expand, strides: list[int], first: int = 0) -> None:
+    """Write a plain output in order, reading the input from element `first` on by other strides."""
+    dtype, shape = plan.dtype(step.output), plan.shape(step.output)
+    source = beyond(plan.plain(step.input).address, first * np.dtype(dtype).itemsize)
+    copy(plan, dtype, source, plan.new_plain(step.output).address, shape, strides, row_major(shape))
 
 
 def reshape(plan: Plan, step: Reshape) -> None:
-    plan.alias(step.output, plan.plain(step.input))
+    if plan.shape(step.input) == plan.shape(step.output) and plan.is_planar(step.input):
+        plan.alias_planes(step.output, plan.planar(step.input))
+    else:
+        plan.alias(step.output, plan.plain(step.input))
 
 
-def copy(
-    plan: Plan,
-    dtype: str,
-    source: Address,
-    target: Address,
-    shape: tuple[int, ...],
-    source_strides: list[int],
-    target_strides: list[int],
-) -> None:
-    """Move elements from one set of strides to another; the first dimension is shared among threads."""
-    kernel = "x8_copy" if np.dtype(dtype).itemsize == 1 else "x32_copy"
-    if len(shape) > 7:
-        raise BuildError(f"a tensor of {len(shape)} dimensions has no kernel; use at most 7")
-    if len(shape) < 2 or shape[0] > MOST_ITEMS:
-        shape, source_strides, target_strides = (1, *shape), [0, *source_strides], [0, *target_strides]
-    plan.call(kernel, copy_fields(source, target, shape, source_strides, target_strides), shape[0])
-
-
-def permuted(plan: Plan, source: Place, order: list[int]) -> Address:
-    """The address of a plain place with its axes in another order; itself if that is its order."""
+def _slice_planes(plan: Plan, step: Slice) -> bool:
+    """Let whole planes of the input be the output, where they lie together; whether they do."""
+    shape, part = plan.shape(step.input), plan.shape(step.output)
+    if not plan.is_planar(step.input) or (shape[0], *shape[2:]) != (part[0], *part[2:]):
+        return False
+    source = plan.planar(step.input)
     layout = source.layout
-    assert isinstance(layout, Plain)
-    if order == sorted(order):
-        return source.address
-    shape = tuple(layout.shape[axis] for axis in order)
-    strides = row_major(layout.shape)
-    target = plan.region(layout.nbytes)
-    copy(plan, layout.dtype, source.address, target, shape, [strides[axis] for axis in order], row_major(shape))
-    return target
+    assert isinstance(layout, Planes)
+    if layout.images > 1 or step.steps[1] != 1 or step.starts[1] % layout.deep or min(step.steps) < 1:
+        return False
+    first = step.starts[1] // layout.deep
+    at = beyond(source.address, LANE * first * layout.stride)
+    plan.alias_planes(step.output, Place(at, replace(layout, channels=part[1]), source.padding))
+    return True
 
 
-def broadcast(plan: Plan, source: Place, shape: tuple[int, ...]) -> Place:
-    """A plain place repeated to a larger shape, as NumPy broadcasts."""
-    layout = source.layout
-    assert isinstance(layout, Plain)
-    if layout.shape == shape:
-        return source
-    small = (1,) * (len(shape) - len(layout.shape)) + layout.shape
-    strides = [0 if small[i] == 1 else stride for i, stride in enumerate(row_major(small))]
-    target = Place(plan.region(Plain(shape, layout.dtype).nbytes), Plain(shape, layout.dtype))
-    copy(plan, layout.dtype, source.address, target.address, shape, strides, row_major(shape))
-    return target
+def pad(plan: Plan, step: Pad) -> None:
+    shape = plan.shape(step.input)
+    rank = len(shape)
+    tables = []
+    for axis, size in enumerate(shape):
+        widths = (step.pads[axis], step.pads[axis + rank])
+        if step.mode == "constant":
+            tables.append(np.pad(np.arange(size), widths, constant_values=-1))
+        else:
+            tables.append(np.pad(np.arange(size), widths, mode=step.mode))
+    take(plan, step.input, step.output, tables, step.value)
 
 
-def row_major(shape: tuple[int, ...] | list[int]) -> list[int]:
-    """Row-major strides, in elements."""
-    return [prod(shape[axis + 1 :]) for axis in range(len(shape))]
+def resize(plan: Plan, step: Resize) -> None:
+    shape = plan.shape(step.input)
+    if all(axis.weights is None for axis in step.axes):
+        tables = [np.arange(size) for size in shape]
+        for each in step.axes:
+            tables[each.axis] = tables[each.axis][each.places[:, 0]]
+        take(plan, step.input, step.output, tables)
+        return
+    source = plan.plain(step.input).address
+    for index, each in enumerate(step.axes):
+        last = index == len(step.axes) - 1
+        size, taps = each.places.shape
+        outer, inner = prod(shape[: each.axis]), prod(shape[each.axis + 1 :])
+        given, shape = shape[each.axis], (*shape[: each.axis], size, *shape[each.axis + 1 :])
+        target = plan.new_plain(step.output).address if last else plan.region(Plain(shape, "float32").nbytes)
+        items = work_items(plan, outer * size, prod(shape) * 4)
+        weights = np.ones(each.places.shape, np.float32) if each.weights is None else each.weights
+        fields: dict[str, Value] = {
+            "input": source,
+            "output": target,
+            "outer": outer,
+            "given": given,
+            "size": size,
+            "inner": inner,
+            "taps": taps,
+            "items": items,
+            "places": plan.param(each.places.astype(np.int32)),
+            "weights": plan.param(weights),
+        }
+        plan.call("f32_resize", fields, items)
+        source = target
+
+
+def gather(plan: Plan, step: Gather) -> None:
+    data, indices = step.inputs
+    shape, dtype = plan.shape(data), np.dtype(plan.dtype(data))
+    outer, size, inner = prod(shape[: step.axis]), shape[step.axis], prod(shape[step.axis + 1 :])
+    count = prod(plan.shape(indices))
+    sources = plan.plain(data).address, plan.plain(indices).address
+    nbytes = inner * dtype.itemsize
+    items = work_items(plan, outer * count, outer * count * nbytes)
+    fields: dict[str, Value] = {
+        "input": sources[0],
+        "indices": sources[1],
+        "output": plan.new_plain(step.output).address,
+        "outer": outer,
+        "size": size,
+        "count": count,
+        "bytes": nbytes,
+        "wide": int(plan.dtype(indices) == "int64"),
+        "items": items,
+    }
+    plan.call("x8_gather", fields, items)
+
+
+def take(plan: Plan, source: str, output: str, tables: list[NDArray[np.int64]], value: float = 0) -> None:
+    """Elements of a buffer at the places that a table for each axis names; `value` for place -1.
+
+    Images in planes stay there if only their pixels move.
+    """
+    shape, dtype = plan.shape(source), plan.dtype(source)
+    images_stay = all(np.array_equal(table, np.arange(size)) for table, size in zip(tables[:2], shape, strict=False))
+    if plan.is_planar(source) and images_stay:
+        _take_planes(plan, plan.planar(source), output, tables[2:], value)
+        return
+    given = plan.plain(source)
+    element = stored_bytes(np.array([value]).astype(dtype)).tobytes()
+    counts = [len(table) for table in tables]
+    items = work_items(plan, prod(counts[:-1]), prod(counts) * len(element))
+    fields: dict[str, Value] = {
+        "input": given.address,
+        "output": plan.new_plain(output).address,
+        "rank": len(shape),
+        "items": items,
+        "rows": prod(counts[:-1]),
+        "shape": counts,
+        "stride": row_major(shape),
+        "table": [plan.param(table.astype(np.int32)) for table in tables],
+        "value": int.from_bytes(element, "little"),
+    }
+    plan.call(f"x{8 * len(element)}_take", fields, items)
+
+
+def _take_planes(plan: Plan, source: Place, output: str, tables: list[NDArray[np.int64]], value: float) -> None:
+    """The same for planes: tables for rows and columns, or for columns alone."""
+    target = plan.new_planar(output, source.padding)
+    assert isinstance(target.layout, Planes)
+    rows, columns = (np.zeros(1, np.int64), *tables)[-2:]
+    bits = stored_bytes(np.array([value]).astype(plan.dtype(output))).tobytes()
+    fields: dict[str, Value] = {
+        "input": plan.planes(source),
+        "output": plan.planes(target),
+        "rows": plan.param(rows.astype(np.int32)),
+        "columns": plan.param(columns.astype(np.int32)),
+        "value": int.from_bytes(bits * (LANE // len(bits)), "little"),
+    }
+    plan.call("x32_take_planes", fields, target.layout.planes)

@@ -1,0 +1,175 @@
+"""Steps that look along axes: means, sums, largest elements, softmax, normalization."""
+
+from collections.abc import Sequence
+from math import prod
+
+from openwork.backends.cpu.layout import LANE, Plain, Planes
+from openwork.backends.cpu.plan import Address, Place, Plan, Value, stored_zero_point
+from openwork.backends.cpu.steps.copying import broadcast, copy, permuted, row_major
+from openwork.backends.cpu.steps.descriptors import ITEMS_A_THREAD, requantize
+from openwork.lowering import ArgMax, Mean, Normalize, Reduce, Softmax
+
+# enum ow_reduction.
+REDUCTIONS = {"sum": 0, "mean": 1, "max": 2, "min": 3, "prod": 4}
+KINDS = {"float32": "f32", "int32": "i32", "int64": "i64", "bool": "u8", "int8": "u8", "uint8": "u8"}
+# Elements of an inner axis that are worth a work item of their own.
+FEWEST = 64
+
+
+def mean(plan: Plan, step: Mean) -> None:
+    if _is_global(plan, step.input, step.axes):
+        kind = "f32" if step.requantize is None else "u8"
+        _planar(plan, step, f"{kind}_mean_planar")
+    elif step.requantize is None:
+        _reduce(plan, step, "mean")
+    else:
+        _rows_of_bytes(plan, step, "u8_mean_plain")
+
+
+def reduce(plan: Plan, step: Reduce) -> None:
+    if step.requantize is not None:
+        _rows_of_bytes(plan, step, "u8_sum")
+    elif step.function == "max" and _is_global(plan, step.input, step.axes):
+        _planar(plan, step, f"{KINDS[plan.dtype(step.input)]}_max_planar")
+    else:
+        _reduce(plan, step, step.function)
+
+
+def _is_global(plan: Plan, name: str, axes: tuple[int, ...]) -> bool:
+    """Whether whole planes are reduced where they lie."""
+    return plan.is_planar(name) and axes == tuple(range(2, len(plan.shape(name))))
+
+
+def _planar(plan: Plan, step: Mean | Reduce, kernel: str) -> None:
+    """Each plane to one element."""
+    source = plan.planar(step.input, None if isinstance(step, Reduce) else _zero(plan, step))
+    layout = source.layout
+    assert isinstance(layout, Planes)
+    fields = {
+        "input": plan.planes(source),
+        "count": layout.height * layout.width,
+        "images": layout.images,
+        "channels": layout.channels,
+        **_requantized(plan, step),
+        "output": plan.new_plain(step.output).address,
+    }
+    plan.call(kernel, fields, layout.planes)
+
+
+def _rows_of_bytes(plan: Plan, step: Mean | Reduce, kernel: str) -> None:
+    """Each row of a plain matrix to one byte."""
+    shape = plan.shape(step.input)
+    kept = [axis for axis in range(len(shape)) if axis not in step.axes]
+    rows = prod(shape[axis] for axis in kept)
+    fields = {
+        "plain": permuted(plan, plan.plain(step.input), [*kept, *step.axes]),
+        "rows": rows,
+        "count": prod(shape) // rows,
+        **_requantized(plan, step),
+        "output": plan.new_plain(step.output).address,
+    }
+    plan.call(kernel, fields, rows)
+
+
+def _zero(plan: Plan, step: Mean | Reduce) -> int:
+    """The zero point of the input as stored; 0 for floats."""
+    return 0 if step.requantize is None else stored_zero_point(step.input_zero_point, plan.dtype(step.input))
+
+
+def _requantized(plan: Plan, step: Mean | Reduce) -> dict[str, Value]:
+    if step.requantize is None:
+        return {}
+    to = requantize(plan, step.requantize, plan.dtype(step.output), 1)
+    return {"input_zero_point": float(_zero(plan, step)), "requantize": to}
+
+
+def _reduce(plan: Plan, step: Mean | Reduce, function: str) -> None:
+    source, outer, count, inner = _three_axes(plan, step.input, step.axes)
+    wanted = -(-ITEMS_A_THREAD * plan.threads // outer)
+    block = max(-(-inner // wanted), min(inner, FEWEST))
+    blocks = -(-inner // block)
+    fields: dict[str, Value] = {
+        "input": source,
+        "output": plan.new_plain(step.output).address,
+        "function": REDUCTIONS[function],
+        "count": count,
+        "inner": inner,
+        "block": block,
+        "blocks": blocks,
+    }
+    plan.call(f"{KINDS[plan.dtype(step.input)]}_reduce", fields, outer * blocks)
+
+
+def _three_axes(plan: Plan, name: str, axes: Sequence[int]) -> tuple[Address, int, int, int]:
+    """A plain tensor as [outer, count, inner], `axes` being the middle: moved there only if others lie between."""
+    shape = plan.shape(name)
+    count = prod(shape[axis] for axis in axes)
+    between = range(min(axes, default=0), max(axes, default=-1) + 1)
+    if all(axis in axes or shape[axis] == 1 for axis in between):
+        outer, inner = prod(shape[: between.start]), prod(shape[between.stop :])
+        return plan.plain(name).address, outer, count, inner
+    kept = [axis for axis in range(len(shape)) if axis not in axes]
+    return permuted(plan, plan.plain(name), [*kept, *axes]), prod(shape) // count, count, 1
+
+
+def arg_max(plan: Plan, step: ArgMax) -> None:
+    source, outer, count, inner = _three_axes(plan, step.input, (step.axis,))
+    fields: dict[str, Value] = {
+        "input": source,
+        "output": plan.new_plain(step.output).address,
+        "count": count,
+        "inner": inner,
+        "smallest": int(step.smallest),
+        "last": int(step.last),
+    }
+    plan.call(f"{KINDS[plan.dtype(step.input)]}_argmax", fields, outer * inner)
+
+
+def softmax(plan: Plan, step: Softmax) -> None:
+    fields: dict[str, Value] = {"count": plan.shape(step.input)[step.axis], "logarithm": int(step.logarithm)}
+    _along_rows(plan, step, (step.axis,), "f32_softmax", fields)
+
+
+def normalize(plan: Plan, step: Normalize) -> None:
+    shape = plan.shape(step.input)
+    fields: dict[str, Value] = {
+        "count": prod(shape[axis] for axis in step.axes),
+        "epsilon": step.epsilon,
+        "centred": int(step.centred),
+    }
+    for role, name in (("scale", step.scale), ("bias", step.bias)):
+        address, row, element = (None, 0, 0) if name is None else _operand(plan, name, shape, step.axes)
+        fields |= {role: address, f"{role}_row": row, f"{role}_element": element}
+    _along_rows(plan, step, step.axes, "f32_normalize", fields)
+
+
+def _operand(plan: Plan, name: str, shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[Address, int, int]:
+    """What is broadcast against `shape`, as rows along `axes`: its address, and its strides from row to row and from
+    element to element."""
+    small = plan.shape(name)
+    small = (1,) * (len(shape) - len(small)) + small
+    kept = [axis for axis in range(len(shape)) if axis not in axes]
+    wide, deep = (any(small[axis] != 1 for axis in part) for part in (kept, axes))
+    wanted = tuple(size if (deep if axis in axes else wide) else 1 for axis, size in enumerate(shape))
+    place = Place(plan.plain(name).address, Plain(small, "float32"))
+    at = permuted(plan, broadcast(plan, place, wanted), [*kept, *axes])
+    count = prod(shape[axis] for axis in axes)
+    return at, (count if deep else 1) if wide else 0, int(deep)
+
+
+def _along_rows(
+    plan: Plan, step: Softmax | Normalize, axes: Sequence[int], kernel: str, fields: dict[str, Value]
+) -> None:
+    """Call a kernel on rows along `axes`, which are moved behind the others for it and back again."""
+    shape = plan.shape(step.input)
+    order = [axis for axis in range(len(shape)) if axis not in axes] + list(axes)
+    source = permuted(plan, plan.plain(step.input), order)
+    rows = prod(shape) // prod(shape[axis] for axis in axes)
+    if order == sorted(order):
+        plan.call(kernel, {"input": source, "output": plan.new_plain(step.output).address, **fields}, rows)
+        return
+    turned = plan.region(LANE * prod(shape))
+    plan.call(kernel, {"input": source, "output": turned, **fields}, rows)
+    strides = row_major([shape[axis] for axis in order])
+    back = [strides[order.index(axis)] for axis in range(len(shape))]
+    copy(plan, "float32", turned, plan.new_plain(step.output).address, shape, back, row_major(shape))

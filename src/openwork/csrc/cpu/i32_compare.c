@@ -1,0 +1,6 @@
+/* i32_compare: whether a is b, above b, or at least b. */
+#include "elementwise.h"
+
+OW_ONE_BY_ONE(int32_t, uint8_t, OW_FUNCTION(0, a == b) OW_FUNCTION(1, a > b) OW_FUNCTION(2, a >= b))
+
+OW_PLAIN_KERNEL(i32_compare, 4, 4, 4, 1, elements)

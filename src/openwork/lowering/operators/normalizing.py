@@ -1,0 +1,107 @@
+"""Operators that normalize: over axes at run time, or by statistics of the training."""
+
+from collections.abc import Mapping
+from functools import partial
+from math import prod
+
+import numpy as np
+import onnx_ir as ir
+
+from openwork.lowering.draft import Draft, Unsupported, input_name, output_name
+from openwork.lowering.operators.compose import Composition
+from openwork.lowering.operators.rule import Operator, node_name, rank_of
+from openwork.lowering.steps import Conv, Normalize, Step
+
+
+def _layer(node: ir.Node, draft: Draft, *, centred: bool) -> Step:
+    """LayerNormalization and RMSNormalization: over the axis and all behind it."""
+    rank = rank_of(node)
+    axes = tuple(range(node.attributes.get_int("axis", -1) % rank, rank))
+    scale, bias = (_optional(node, index) for index in (1, 2))
+    epsilon = node.attributes.get_float("epsilon", 1e-5)
+    return Normalize(node_name(node), input_name(node), output_name(node), axes, epsilon, scale, bias, centred)
+
+
+def _instance(node: ir.Node, draft: Draft) -> list[Step]:
+    parts, x, rank = Composition(node, draft), input_name(node), rank_of(node)
+    scale, bias = (_per_channel(input_name(node, index), rank, parts) for index in (1, 2))
+    epsilon, axes = node.attributes.get_float("epsilon", 1e-5), tuple(range(2, rank))
+    shape = parts.shape(x)
+    y = parts.step(lambda name, y: Normalize(name, x, y, axes, epsilon, scale, bias), shape, "float32")
+    return parts.end(y)
+
+
+def _group(node: ir.Node, draft: Draft) -> list[Step]:
+    """Scale and bias are one value per channel, or (before opset 21) per group."""
+    parts, x, rank = Composition(node, draft), input_name(node), rank_of(node)
+    shape, groups = parts.shape(x), node.attributes["num_groups"].as_int()
+    epsilon = node.attributes.get_float("epsilon", 1e-5)
+    by_group = (shape[0], groups, prod(shape[1:]) // groups)
+    flat = parts.reshape(x, *by_group)
+    scale, bias = input_name(node, 1), input_name(node, 2)
+    if draft.opset < 21:
+        scale, bias = (_per_channel(name, 3, parts) for name in (scale, bias))
+        y = parts.step(lambda name, y: Normalize(name, flat, y, (2,), epsilon, scale, bias), by_group, "float32")
+        return parts.end(y, shape)
+    y = parts.step(lambda name, y: Normalize(name, flat, y, (2,), epsilon, None, None), by_group, "float32")
+    y = parts.binary("mul", parts.reshape(y, *shape), _per_channel(scale, rank, parts))
+    return parts.end(parts.add(y, _per_channel(bias, rank, parts)))
+
+
+def _mean_variance(node: ir.Node, draft: Draft) -> Step:
+    """ONNX adds 1e-9 to the root, which is as good as adding its square before."""
+    axes = tuple(sorted(axis % rank_of(node) for axis in node.attributes.get_ints("axes", [0, 2, 3])))
+    return Normalize(node_name(node), input_name(node), output_name(node), axes, 1e-18, None, None)
+
+
+def _lp(node: ir.Node, draft: Draft) -> list[Step]:
+    """What has no length stays 0."""
+    parts, x = Composition(node, draft), input_name(node)
+    axes = (node.attributes.get_int("axis", -1) % rank_of(node),)
+    if node.attributes.get_int("p", 2) == 1:
+        length = parts.reduce("sum", parts.unary("abs", x), axes)
+    else:
+        length = parts.unary("sqrt", parts.reduce("sum", parts.binary("mul", x, x), axes))
+    positive = parts.binary("max", length, parts.constant(float(np.finfo(np.float32).tiny)))
+    return parts.end(parts.binary("div", x, positive))
+
+
+def _batch(node: ir.Node, draft: Draft) -> Step | list[Step]:
+    """By constant statistics: a depthwise convolution of one pixel for images, scale and bias otherwise."""
+    if node.attributes.get_int("training_mode", 0):
+        raise Unsupported("training_mode is set")
+    names = [draft.constant_of(node, index, "parameter") for index in range(1, 5)]
+    scale, shift, mean, variance = (draft.constants[name].astype(np.float64) for name in names)
+    factor = scale / np.sqrt(variance + node.attributes.get_float("epsilon", 1e-5))
+    parts, x, rank = Composition(node, draft), input_name(node), rank_of(node)
+    weight = parts.constant(factor.astype(np.float32).reshape(-1, *[1] * (rank - 1)))
+    bias = parts.constant((shift - mean * factor).astype(np.float32))
+    if rank in (3, 4):
+        ones, zeros = (1,) * (rank - 2), (0,) * (2 * rank - 4)
+        name, y = node_name(node), output_name(node)
+        return Conv(name, x, y, weight, bias, ones, zeros, ones, groups=len(factor))
+    channels = 1 if rank > 1 else 0
+    along = [len(factor) if axis == channels else 1 for axis in range(rank)]
+    y = parts.binary("mul", x, parts.reshape(weight, *along))
+    return parts.end(parts.add(y, parts.reshape(bias, *along)))
+
+
+def _per_channel(name: str, rank: int, parts: Composition) -> str:
+    """A row of one value per channel, to broadcast against [N, C, ...] of a rank."""
+    return parts.reshape(name, *parts.shape(name), *[1] * (rank - 2))
+
+
+def _optional(node: ir.Node, index: int) -> str | None:
+    present = index < len(node.inputs) and node.inputs[index] is not None
+    return input_name(node, index) if present else None
+
+
+OPERATORS: Mapping[str, Operator] = {
+    "BatchNormalization": Operator(_batch),
+    "GroupNormalization": Operator(_group),
+    "InstanceNormalization": Operator(_instance),
+    "LayerNormalization": Operator(partial(_layer, centred=True)),
+    "LpNormalization": Operator(_lp),
+    "MeanVarianceNormalization": Operator(_mean_variance),
+    "RMSNormalization": Operator(partial(_layer, centred=False)),
+}

@@ -1,0 +1,180 @@
+"""ONNX's own node cases on the CPU backend: each is lowered, compiled and run, as any model of a user.
+
+    python -m tests.backends.cpu.onnx_nodes [PATTERN]    try cases and print what became of each
+    python -m tests.backends.cpu.onnx_nodes --update     write the list of passing cases anew; it may only grow
+
+What a network needs when it is compiled, a case hands over when it runs: where a shape, an axis or the like is an
+input, the case's own data are made an initializer. The list names those cases as specialised.
+"""
+
+import re
+import sys
+import tempfile
+import warnings
+from collections import Counter, defaultdict
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import yaml
+from onnx.backend.test.case.node import collect_testcases
+
+from openwork.backends.cpu import build
+from openwork.deploy.library import Library
+from openwork.errors import OpenworkError, one_line
+from openwork.lowering import lower
+from openwork.passes import canonicalise
+from openwork.targets import load_target
+from tests.backends.cpu.programs import instruction_sets_here
+
+LIST = Path(__file__).with_suffix(".yaml")
+
+# Inputs that say what shape a result has, by operator. The scales of Resize and Upsample are no integers, but do.
+SHAPE_INPUTS = {
+    "CenterCropPad": (1,),
+    "ConstantOfShape": (0,),
+    "CumSum": (1,),
+    "Expand": (1,),
+    "OneHot": (1,),
+    "Pad": (1, 3),
+    "Range": (0, 1, 2),
+    "Reshape": (1,),
+    "Resize": (1, 2, 3),
+    "Slice": (1, 2, 3, 4),
+    "Split": (1,),
+    "Squeeze": (1,),
+    "Tile": (1,),
+    "TopK": (1,),
+    "Trilu": (1,),
+    "Unsqueeze": (1,),
+    "Upsample": (1,),
+    **{f"Reduce{name}": (1,) for name in "L1 L2 LogSum LogSumExp Max Mean Min Prod Sum SumSquare".split()},
+}
+
+
+@cache
+def cases():
+    """Every node case of the installed onnx, by name."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        return {case.name: case for case in collect_testcases(None)}
+
+
+def operator_of(name):
+    """The operator that a case is about; an expanded case is about the function that was expanded."""
+    base = cases().get(re.sub(r"_expanded.*", "", name), cases()[name])
+    return base.model.graph.node[0].op_type
+
+
+def shape_inputs(graph):
+    """Names of the graph inputs that a node reads where shapes and axes stand."""
+    read = {
+        node.input[index]
+        for node in graph.node
+        for index in SHAPE_INPUTS.get(node.op_type, ())
+        if index < len(node.input)
+    }
+    return [value.name for value in graph.input if value.name in read]
+
+
+def run_case(name):
+    """Compile and run a case on the best instruction set here; returns whether it had to be specialised.
+
+    Raises: AssertionError: the results are wrong. OpenworkError: openwork does not take it.
+    """
+    case = cases()[name]
+    model = onnx.ModelProto()
+    model.CopyFrom(case.model)
+    (given, expected), *_ = case.data_sets
+    inputs = {value.name: _array(data) for value, data in zip(model.graph.input, given, strict=False)}
+    special = shape_inputs(model.graph)
+    for value in [value for value in model.graph.input if value.name in special]:
+        model.graph.initializer.append(onnx.numpy_helper.from_array(inputs.pop(value.name), value.name))
+        model.graph.input.remove(value)
+    graph = ir.from_proto(model)
+    canonicalise(graph, shapes={name: array.shape for name, array in inputs.items()})
+    results = _run(lower(graph), inputs)
+    for result, data in zip(results, expected, strict=True):
+        wanted = _array(data)
+        assert result.dtype == wanted.dtype and result.shape == wanted.shape, (result.dtype, result.shape)
+        np.testing.assert_allclose(result, wanted, rtol=case.rtol, atol=case.atol)
+    return bool(special)
+
+
+def _array(data):
+    if isinstance(data, onnx.TensorProto):
+        return onnx.numpy_helper.to_array(data)
+    if isinstance(data, list) or data is None:
+        raise Untried("sequences, maps and optional values are no tensors")
+    return np.asarray(data)
+
+
+class Untried(OpenworkError):
+    """A case of a kind that openwork never takes."""
+
+
+def _run(program, inputs):
+    target = replace(load_target("cpu"), instruction_sets=instruction_sets_here()[-1:])
+    with tempfile.TemporaryDirectory() as folder:
+        build(program, Path(folder), target=target, threads=1)
+        library = Library(Path(folder), 1)
+        try:
+            return library.run([np.ascontiguousarray(inputs[name]) for name in program.inputs])
+        finally:
+            library.close()
+
+
+def listed():
+    """The committed list: passing, specialised (passing too) and excluded operators with their reasons."""
+    return yaml.safe_load(LIST.read_text())
+
+
+def _try(names):
+    """{name: True for specialised, False for passing as it is, or the reason why not}"""
+    verdicts = {}
+    for name in names:
+        try:
+            verdicts[name] = run_case(name)
+        except (OpenworkError, AssertionError) as error:
+            verdicts[name] = f"{type(error).__name__}: {one_line(error)}"
+        except Exception as error:  # a fault of ours: it must be seen, not end the survey
+            verdicts[name] = f"FAULT {type(error).__name__}: {one_line(error)}"
+    return verdicts
+
+
+def main(arguments):
+    pattern = "" if "--update" in arguments else "".join(arguments[:1])
+    verdicts = _try(name for name in cases() if re.search(pattern, name))
+    reasons = defaultdict(Counter)
+    for name, verdict in verdicts.items():
+        if isinstance(verdict, str):
+            reasons[operator_of(name)][verdict] += 1
+        if pattern:
+            print(f"{name}: {'ok' if verdict is False else 'ok, specialised' if verdict is True else verdict}")
+    print(f"{sum(not isinstance(verdict, str) for verdict in verdicts.values())} of {len(verdicts)} pass")
+    if "--update" in arguments:
+        _write(verdicts)
+        for operator, counts in sorted(reasons.items()):
+            print(f"\n{operator}: {sum(counts.values())} do not")
+            for reason, count in counts.most_common(4):
+                print(f"  {count} x {reason[:300]}")
+
+
+def _write(verdicts):
+    old = listed() if LIST.exists() else {"passing": [], "specialised": [], "excluded": {}}
+    passing = sorted(name for name, verdict in verdicts.items() if verdict is False)
+    specialised = sorted(name for name, verdict in verdicts.items() if verdict is True)
+    lost = {*old["passing"], *old["specialised"]} - {*passing, *specialised}
+    if lost:
+        sys.exit(f"these passed before, and must again: {', '.join(sorted(lost))}")
+    failing = {operator_of(name) for name, verdict in verdicts.items() if isinstance(verdict, str)}
+    excluded = {operator: old["excluded"].get(operator, "no reason given yet") for operator in sorted(failing)}
+    new = {"collected": len(verdicts), "passing": passing, "specialised": specialised, "excluded": excluded}
+    LIST.write_text(yaml.safe_dump(new, sort_keys=False, width=120))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
