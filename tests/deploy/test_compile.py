@@ -278,6 +278,23 @@ def test_wrong_results_are_never_written(tmp_path: Path, monkeypatch: pytest.Mon
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_wrong_step_between_floats_and_integers_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One step of an integer is far within the tolerance of the outputs."""
+    w = Writer()
+    x = w.op("Softmax", w.input("x", (1, 8)))
+    model = canonical(w.model(w.gemm(w.requantized(x, 1 / 256, name="q"), 8, 4, name="y")))
+    compile_model(model, tmp_path / "right", target=CPU)
+
+    def wrong(record: StepRecord, arena: int) -> np.ndarray:
+        result = read_result(record, arena)
+        return result ^ 1 if result.dtype == np.uint8 else result
+
+    monkeypatch.setattr(compiling, "read_result", wrong)
+    with pytest.raises(VerificationError, match=r"step '.*' \(Quantize\): the compiled library is up to 1 off"):
+        compile_model(model, tmp_path / "wrong", target=CPU)
+    assert not (tmp_path / "wrong").exists()
+
+
 def test_a_network_that_overflows_is_refused(tmp_path: Path) -> None:
     w = Writer()
     huge = w.constant(np.full((4, 4), 3e38, np.float32))

@@ -20,7 +20,8 @@ NORM = {
 def test_every_channel_has_its_factor_and_summand(shape):
     sizes = ",".join(map(str, shape))
     model = graph(
-        f"(float[{sizes}] x) => (float[{sizes}] y) {{ n = BatchNormalization<epsilon=0.01>(x, s, t, m, v) y = Relu(n) }}",
+        f"(float[{sizes}] x) => (float[{sizes}] y)"
+        "{ n = BatchNormalization<epsilon=0.01>(x, s, t, m, v) y = Relu(n) }",
         **NORM,
     )
     infer_shapes(model)

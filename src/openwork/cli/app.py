@@ -28,6 +28,7 @@ COMMANDS = (
     "bench",
     "compare",
     "targets",
+    "operators",
     "zoo",
     "demo",
 )

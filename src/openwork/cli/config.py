@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 from click.core import ParameterSource
 
 from openwork.errors import DataError, one_line
@@ -49,6 +48,8 @@ _KEYS: Mapping[tuple[str, ...], str] = {
 
 def read_config(path: Path) -> dict[str, str]:
     """The entries of a file by their last key. Raises: DataError: it cannot be read, or has a key that is none."""
+    import yaml  # which --help does without
+
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -11,13 +11,13 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from openwork.backends.cpu import CSRC, WIDTHS, build, compile_executable, find_compiler
+from openwork.backends.cpu import CSRC, WIDTHS, StepRecord, build, compile_executable, find_compiler, read_result
 from openwork.deploy.artifact import MANIFEST, SCHEMA_VERSION, Artifact, canonical, write_manifest
 from openwork.deploy.channels_last import channels_last
 from openwork.deploy.difference import Difference, difference
 from openwork.deploy.library import Library
 from openwork.deploy.tensors import QUANTIZED, TensorFile, random_inputs, write_tensor
-from openwork.deploy.tolerance import arithmetic, tolerance
+from openwork.deploy.tolerance import Arithmetic, arithmetic, arithmetic_of, tolerance
 from openwork.errors import BuildError, ModelError, TargetError, VerificationError
 from openwork.files import whole_directory, write_whole
 from openwork.graph import Rounding, evaluate, rounding_of, static_shape
@@ -65,7 +65,7 @@ def compile_model(
         references = _references(model, program, values)
         for tensor in inputs + outputs:
             write_tensor(folder, tensor, (values | references)[tensor.name])
-        proof = _prove(folder, threads, program, values, references)
+        proof = _prove(folder, threads, program, steps, values, references)
         artifact = Artifact(folder, target.name, inputs, outputs, layout, threads, seed, proof)
         _describe(artifact, program.notes, [step.to_json() for step in steps])
         _add_inference(folder, target)
@@ -120,23 +120,59 @@ def _references(model: ir.Model, program: Program, inputs: Values) -> dict[str, 
     return references
 
 
-def _prove(folder: Path, threads: int, program: Program, inputs: Values, references: Values) -> tuple[Difference, ...]:
-    """Run the library just built and hold each output against its reference."""
-    library = Library(folder, threads)
-    results = library.run([inputs[name] for name in program.inputs])
-    library.close()
+def _prove(
+    folder: Path,
+    threads: int,
+    program: Program,
+    records: Sequence[StepRecord],
+    inputs: Values,
+    references: Values,
+) -> tuple[Difference, ...]:
+    """Run the library just built and hold each output against its reference, and each step where that tells little."""
     behind = arithmetic(program)
+    inner: dict[str, NDArray[np.generic]] = {}
+
+    def tap(step: int, arena: int) -> None:
+        if records[step].offset is not None:
+            inner[records[step].output] = read_result(records[step], arena)
+
+    requantized = Arithmetic.REQUANTIZED in behind.values()
+    library = Library(folder, threads)
+    results = library.run([inputs[name] for name in program.inputs], tap if requantized else None)
+    library.close()
+    outputs = dict(zip(program.outputs, results, strict=True))
+    if requantized:
+        _prove_steps(program, {**inputs, **inner, **outputs})
     proof = tuple(
         difference(name, result, references[name], tolerance(behind[name], references[name]))
-        for name, result in zip(program.outputs, results, strict=True)
+        for name, result in outputs.items()
     )
     for output in proof:
         if not output.passed:
-            raise VerificationError(
-                f"output {output.name!r}: the compiled library is up to {output.max_abs_diff:g} off the"
-                f" reference, {output.tolerance:g} is allowed; nothing was written, please report the model"
-            )
+            raise _off(f"output {output.name!r}", output)
     return proof
+
+
+def _prove_steps(program: Program, computed: Values) -> None:
+    """Hold each step against its meaning, applied to what the library itself computed before it.
+
+    Of a network with integers behind sums of floats the outputs tell little: one rounding that falls on the other side
+    moves all that follows.
+    """
+    values = {**program.constants, **computed}
+    for step in program.steps:
+        reference = step.compute(values, program.buffers[step.output])
+        allowed = tolerance(arithmetic_of(step, program), reference)
+        found = difference(step.output, values[step.output], reference, allowed)
+        if not found.passed:
+            raise _off(f"step {step.name!r} ({type(step).__name__})", found)
+
+
+def _off(what: str, found: Difference) -> VerificationError:
+    return VerificationError(
+        f"{what}: the compiled library is up to {found.max_abs_diff:g} off the reference, {found.tolerance:g} is"
+        " allowed; nothing was written, please report the model"
+    )
 
 
 def _describe(artifact: Artifact, notes: Sequence[str], steps: list[dict[str, Any]]) -> None:

@@ -19,7 +19,7 @@ class Arithmetic(IntEnum):
 
 
 # As a fraction of the range of the reference.
-TOLERANCES = {Arithmetic.EXACT: 0.0, Arithmetic.FLOAT: 1e-4, Arithmetic.REQUANTIZED: 2e-2}
+TOLERANCES = {Arithmetic.EXACT: 0.0, Arithmetic.FLOAT: 1e-4, Arithmetic.REQUANTIZED: 1e-1}
 
 _SUMS = (
     lowered.Conv,
@@ -45,9 +45,14 @@ def arithmetic(program: Program) -> dict[str, Arithmetic]:
     found = dict.fromkeys(program.inputs, Arithmetic.EXACT)
     for step in program.steps:
         before = max(found.get(name, Arithmetic.EXACT) for name in step.reads)
-        is_float = program.buffers[step.output].dtype == "float32"
-        found[step.output] = max(before, Arithmetic.FLOAT) if is_float and _is_open(step) else _after(step, before)
+        found[step.output] = max(_after(step, before), arithmetic_of(step, program))
     return found
+
+
+def arithmetic_of(step: Step, program: Program) -> Arithmetic:
+    """The arithmetic of one step alone: EXACT or FLOAT."""
+    is_float = program.buffers[step.output].dtype == "float32"
+    return Arithmetic.FLOAT if is_float and _is_open(step) else Arithmetic.EXACT
 
 
 def _is_open(step: Step) -> bool:

@@ -53,6 +53,7 @@ from openwork.lowering.steps import (
 )
 
 __all__ = [
+    "Q31",
     "Add",
     "AddQ31",
     "AddScales",
@@ -80,13 +81,12 @@ __all__ = [
     "Normalize",
     "Pad",
     "Program",
-    "Q31",
     "Quantize",
     "Reduce",
     "Requantize",
-    "Resampling",
     "RequantizeAdd",
     "RequantizeMean",
+    "Resampling",
     "Rescale",
     "Reshape",
     "Resize",

@@ -4,7 +4,7 @@ from openwork.passes.batch_norm_to_conv import batch_norm_to_conv
 from openwork.passes.cancel_transposes import cancel_transposes
 from openwork.passes.drop_empty_pads import drop_empty_pads
 from openwork.passes.expand_conv_transpose import expand_conv_transpose
-from openwork.passes.expand_qoperators import expand_qoperators
+from openwork.passes.expand_qoperators import QOPERATORS, expand_qoperators
 from openwork.passes.fold_batch_norm import fold_batch_norm
 from openwork.passes.fold_constants import fold_constants
 from openwork.passes.fuse_matmul_add import fuse_matmul_add
@@ -16,6 +16,7 @@ from openwork.passes.strip_metadata import strip_metadata
 
 __all__ = [
     "PIPELINE",
+    "QOPERATORS",
     "Pass",
     "batch_norm_to_conv",
     "cancel_transposes",

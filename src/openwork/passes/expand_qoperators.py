@@ -223,3 +223,6 @@ _RULES: Mapping[tuple[str, str], _Rule] = {
     **{("com.microsoft", name): rule for name, rule in _CONTRIBUTED.items()},
     **{("", name): rule for name, rule in _STANDARD.items()},
 }
+
+# The operators that are written anew, with their domain in front unless it is ONNX's own.
+QOPERATORS = tuple(f"{domain}::{name}" if domain else name for domain, name in _RULES)

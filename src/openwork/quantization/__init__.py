@@ -12,6 +12,7 @@ from openwork.quantization.calibration import (
     Percentile,
     Range,
 )
+from openwork.quantization.integer_operators import IntegerForm, integer_form
 from openwork.quantization.layers import QuantizedLayer, quantized_layers
 from openwork.quantization.mixed import decided, own_sqnr
 from openwork.quantization.quantize import quantize
@@ -24,6 +25,7 @@ __all__ = [
     "MSE",
     "STRATEGIES",
     "CalibrationTable",
+    "IntegerForm",
     "MinMax",
     "MovingAverage",
     "Observer",
@@ -35,6 +37,7 @@ __all__ = [
     "calibrate",
     "calibrated_runners",
     "decided",
+    "integer_form",
     "own_sqnr",
     "quantize",
     "quantized_layers",

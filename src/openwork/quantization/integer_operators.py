@@ -7,6 +7,7 @@ to a QuantizeLinear, or to one Relu or Clip that goes there. Everything else sta
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import onnx_ir as ir
@@ -53,6 +54,20 @@ _GUARDING = 1e-3
 
 # Tensors that share one scale and zero point.
 Group = tuple[ir.Value, ...]
+
+
+# How an operator runs in integers: sums of products with its constant weight, a function that is looked up, other
+# arithmetic, or elements that are only moved.
+IntegerForm = Literal["weighted", "looked up", "computed", "moved"]
+
+
+def integer_form(operator: str) -> IntegerForm | None:
+    """How an operator of ONNX runs in integers once it is quantized; None if `quantize` leaves it in floats."""
+    if operator in _WEIGHTED:
+        return "weighted"
+    if operator in _FUNCTIONS:
+        return "looked up"
+    return "computed" if operator in _COMPUTING else "moved" if operator in _MOVING else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -168,8 +168,9 @@ def command(
 
         count = count_batches(specs, inputs) if specs else 0
         learnt = _table(graph, known, merge_table, calibrator, chosen.activation_bits, read, count, tell)
-        for new_table in {save_table, None if known == table else table} - {None}:
-            learnt.save(new_table)
+        for new_table in (save_table, table if known is None else None):
+            if new_table is not None:
+                learnt.save(new_table)
         if chosen.wide is None:
             batches = told(tell, "choosing layers of 16 bits", read(), count)
             chosen = decided(chosen, graph, learnt, batches, least_sqnr=least_sqnr, narrow_share=fx8_share)

@@ -8,8 +8,8 @@ from openwork.lowering.integers.elementwise import clipped, function, recoded
 from openwork.lowering.integers.matrix import multiplied
 from openwork.lowering.integers.moving import concatenated
 from openwork.lowering.integers.reducing import averaged, summed
-from openwork.lowering.integers.softmax import fixed_softmax
 from openwork.lowering.integers.site import Site, StaysFloat
+from openwork.lowering.integers.softmax import fixed_softmax
 from openwork.lowering.integers.weighted import weighted
 from openwork.lowering.steps import (
     Add,

@@ -1,5 +1,6 @@
 """Which tensors of a quantized network are coded in integers, and what they are called in the float one."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,23 +13,24 @@ from openwork.graph import QuantParams, constant
 class Coded:
     """An activation between QuantizeLinear and DequantizeLinear.
 
-    source: what is quantized. integers: the result. dequantized: what comes out of the first DequantizeLinear.
+    name: of the tensor in the float network. source: what is quantized. integers: the result.
+    dequantized: what comes out of the first DequantizeLinear.
     """
 
+    name: str
     source: str
     integers: str
     dequantized: str
     params: QuantParams
 
 
-def coded_tensors(model: ir.Model, quantized: ir.Model) -> dict[str, Coded]:
-    """Each activation that is coded per tensor, by its name in the float model; in the quantized model's order.
+def coded_tensors(model: ir.Model, quantized: ir.Model) -> Iterator[Coded]:
+    """Each activation that is coded per tensor, in the quantized model's order; one may be coded twice.
 
     A tensor `t` of the float model is either quantized under its own name, or is what DequantizeLinear gives back
     (an output of the graph, of which the source is called otherwise).
     """
     floats = {value.name for value in model.graph.inputs} | {v.name for node in model.graph for v in node.outputs}
-    found: dict[str, Coded] = {}
     for node in quantized.graph:
         source = node.inputs[0] if node.op_type == "QuantizeLinear" else None
         if source is None or constant(source) is not None:
@@ -40,8 +42,7 @@ def coded_tensors(model: ir.Model, quantized: ir.Model) -> dict[str, Coded]:
         names = [str(back.outputs[0].name), str(source.name)]
         name = next((name for name in names if name in floats), None)
         if name is not None:
-            found[name] = Coded(str(source.name), str(node.outputs[0].name), names[0], params)
-    return found
+            yield Coded(name, str(source.name), str(node.outputs[0].name), names[0], params)
 
 
 def _params(node: ir.Node) -> QuantParams | None:

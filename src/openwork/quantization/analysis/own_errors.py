@@ -1,93 +1,56 @@
 """A model that computes each layer's own error: every quantized layer reads the float network's tensors."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-import onnx
 import onnx_ir as ir
 
 from openwork.quantization.analysis.coded import Coded
 
-_OWN = "own/"
 _READ = "read/"
 
 
-def own_errors_model(
-    model: ir.Model, quantized: ir.Model, coded: Mapping[str, Coded]
-) -> tuple[ir.Model, Mapping[str, str]]:
-    """The float network, and beside it each quantized layer on quantized *float* tensors.
+def own_errors_model(quantized: ir.Model, coded: Iterable[Coded]) -> tuple[ir.Model, Mapping[str, str]]:
+    """The quantized network, cut wherever a tensor is coded: what reads it there reads the float network's.
 
-        float:      t ──► layer ─────────────────────► u           the reference
-        quantized:  t ──► Q ─► DQ ─► layer' ─► Q ─► DQ ─► own/u    the layer's own error
+        before:  t = layer(...)    t ──► Q ──► DQ ──► next layer ──► u ──► Q ──► DQ
+        after:   t = layer(...)    t ──► Q ──► DQ                                 the layer's own error
+                            read/t ────► Q ──► DQ ──► next layer ──► u ──► Q ──► DQ
 
     What quantized layers compute before a tensor is quantized again, such as the sum in front of a Relu, or a
     float island, goes on from layer to layer.
 
-    Returns: the model, with the float network's inputs and outputs; and for each float tensor that the quantized
-        network has too the name of its counterpart.
+    Returns: the model; and by each new input (`read/t`) the float network's tensor to feed it with (`t`).
     """
-    proto, other = ir.to_proto(model), ir.to_proto(quantized)
-    inputs = {value.name for value in other.graph.input}
-    names = {name: _OWN + name for node in other.graph.node for name in node.output if name}
-    names |= {tensor.name: _OWN + tensor.name for tensor in other.graph.initializer}
-    names |= {name: name for name in inputs}
-
-    renamed = []
-    for node in other.graph.node:
-        copy = onnx.NodeProto()
-        copy.CopyFrom(node)
-        copy.name = _OWN + node.name
-        copy.input[:] = [names.get(name, name) for name in node.input]
-        copy.output[:] = [names.get(name, name) for name in node.output]
-        renamed.append(copy)
-
-    reading, heads = _read_float_tensors(other, names, coded)
-    for copy in renamed:
-        if copy.op_type != "QuantizeLinear":
-            copy.input[:] = [reading.get(name, name) for name in copy.input]
-    for tensor in other.graph.initializer:
-        copy = onnx.TensorProto()
-        copy.CopyFrom(tensor)
-        copy.name = names[tensor.name]
-        proto.graph.initializer.append(copy)
-    proto.graph.node.extend([*heads, *renamed])
-    _use_newest_operators(proto, other)
-    back = {name: _OWN + each.dequantized for name, each in coded.items()}
-    return ir.from_proto(proto), names | back
+    own = quantized.clone()
+    graph = own.graph
+    producers = {str(node.outputs[0].name): node for node in graph if node.op_type == "QuantizeLinear"}
+    read: dict[str, ir.Value] = {}
+    for each in coded:
+        quantize = producers[each.integers]
+        source = quantize.inputs[0]
+        assert source is not None
+        if source.is_graph_input():
+            continue  # what the float network has, too
+        if each.name not in read:
+            read[each.name] = ir.val(_READ + each.name, type=source.type, shape=source.shape)
+            graph.inputs.append(read[each.name])
+        _read_instead(quantize, read[each.name])
+    return own, {str(value.name): name for name, value in read.items()}
 
 
-def _read_float_tensors(
-    other: onnx.ModelProto, names: Mapping[str, str], coded: Mapping[str, Coded]
-) -> tuple[dict[str, str], list[onnx.NodeProto]]:
-    """For each dequantized tensor the same made of the float network's, and the nodes that make it."""
-    reading: dict[str, str] = {}
-    heads = []
-    by_integers = {each.integers: name for name, each in coded.items()}
-    for node in other.graph.node:
-        if node.op_type == "QuantizeLinear" and node.output[0] in by_integers:
-            name = by_integers[node.output[0]]
-        elif node.op_type == "DequantizeLinear" and node.input[0] in by_integers:
-            name = by_integers[node.input[0]]
-        else:
-            continue
-        head = onnx.NodeProto()
-        head.CopyFrom(node)
-        head.name = _READ + node.name
-        head.input[:] = [names.get(each, each) for each in node.input]
-        head.output[:] = [_READ + node.output[0]]
-        if node.op_type == "QuantizeLinear":
-            head.input[0] = name
-        else:
-            head.input[0] = _READ + node.input[0]
-            reading[names[node.output[0]]] = head.output[0]
-        heads.append(head)
-    return reading, heads
+def _read_instead(quantize: ir.Node, tensor: ir.Value) -> None:
+    """Let all that dequantizes the result of a QuantizeLinear read `tensor`, quantized alike, instead."""
+    assert isinstance(quantize.graph, ir.Graph)
+    for back in [use.node for use in quantize.outputs[0].uses() if use.node.op_type == "DequantizeLinear"]:
+        coding = _copy(quantize, tensor)
+        result = _copy(back, coding.outputs[0])
+        back.outputs[0].replace_all_uses_with(result.outputs[0], replace_graph_outputs=False)
+        quantize.graph.insert_after(quantize, [coding, result])
 
 
-def _use_newest_operators(proto: onnx.ModelProto, other: onnx.ModelProto) -> None:
-    """The quantized model's versions of the operators, which are the newer ones."""
-    versions = {opset.domain: opset.version for opset in other.opset_import}
-    for opset in proto.opset_import:
-        versions[opset.domain] = max(opset.version, versions.get(opset.domain, 0))
-    del proto.opset_import[:]
-    proto.opset_import.extend(onnx.helper.make_opsetid(domain, version) for domain, version in versions.items())
-    proto.ir_version = max(proto.ir_version, other.ir_version)
+def _copy(node: ir.Node, source: ir.Value) -> ir.Node:
+    """The same on another input."""
+    old = node.outputs[0]
+    result = ir.Value(name=_READ + str(old.name), type=old.type, shape=old.shape)
+    name = _READ + str(node.name)
+    return ir.Node("", node.op_type, [source, *node.inputs[1:]], node.attributes.values(), outputs=[result], name=name)
