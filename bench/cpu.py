@@ -18,26 +18,22 @@ from itertools import product
 from pathlib import Path
 
 import click
-import numpy as np
 import onnx_ir as ir
-import torch
 
 from openwork.cli.output import SCHEMA_VERSION, note, print_json, print_table, stages
 from openwork.demo.peers import Inputs, fastest, onnxruntime_runner, quantized_by_onnxruntime
 from openwork.deploy import InferenceSession, Latency, measure
 from openwork.deploy.compile import compile_model
 from openwork.files import write_whole
-from openwork.frontends.torch import from_torch
-from openwork.passes import canonicalise
 from openwork.quantization import calibrate, quantize
 from openwork.report import ratio_text, seconds_text
 from openwork.sparsity import parse_pattern
 from openwork.targets import load_target
-from openwork.zoo import input_shape, make_model
+from openwork.zoo import example_inputs, make_graph
 
 SPARSITY = 0.9
 CASES = tuple(f"{dtype}-{weights}" for dtype, weights in product(("fp32", "int8"), ("dense", "unstructured", "1x4")))
-CALIBRATION_IMAGES = 4
+CALIBRATION_INPUTS = 4
 
 
 @dataclass(frozen=True)
@@ -101,46 +97,44 @@ def main(
 
 
 def measure_case(case: str, name: str, threads: int, artifact: Path, turns: Callable[..., dict[str, Latency]]) -> Row:
-    """Make the model, compile it, and let all engines take turns on one random image."""
+    """Make the model, compile it, and let all engines take turns on one random input."""
     dtype, weights = case.split("-")
     floats = random_model(name, weights)
-    graph = quantize(floats, calibrate(floats, images(name, CALIBRATION_IMAGES))) if dtype == "int8" else floats
+    graph = quantize(floats, calibrate(floats, random_inputs(name, CALIBRATION_INPUTS))) if dtype == "int8" else floats
     begin = time.perf_counter()
     compile_model(graph, artifact, target=load_target("cpu"), threads=threads)
     compiled = time.perf_counter()
     with InferenceSession(artifact, threads=threads) as session:
         loaded = time.perf_counter()
-        image = next(images(name, 1))
-        engines: dict[str, Callable[[], object]] = {"openwork": partial(session.run, None, image)}
-        engines |= peers(floats, graph, name, image, threads)
+        inputs = next(random_inputs(name, 1))
+        engines: dict[str, Callable[[], object]] = {"openwork": partial(session.run, None, inputs)}
+        engines |= peers(floats, graph, name, inputs, threads)
         return Row(case, compiled - begin, loaded - compiled, turns(engines))
 
 
 def random_model(name: str, weights: str) -> ir.Model:
     """A network of the zoo, dense, or cut in the pattern `weights`."""
     if weights == "dense":
-        module = make_model(name)
-    else:
-        module = make_model(name, sparsity=SPARSITY, pattern=parse_pattern(weights))
-    graph = from_torch(module, [torch.zeros(input_shape(name))])
-    canonicalise(graph)
-    return graph
+        return make_graph(name)
+    return make_graph(name, sparsity=SPARSITY, pattern=parse_pattern(weights))
 
 
-def images(name: str, count: int) -> Iterator[Inputs]:
-    """Random images, one at a time."""
-    generator = np.random.default_rng(0)
-    return ({"x": generator.standard_normal(input_shape(name), dtype=np.float32)} for _ in range(count))
+def random_inputs(name: str, count: int) -> Iterator[Inputs]:
+    """Random inputs, one at a time."""
+    for seed in range(count):
+        yield {key: tensor.numpy() for key, tensor in example_inputs(name, seed=seed).items()}
 
 
-def peers(floats: ir.Model, graph: ir.Model, name: str, image: Inputs, threads: int) -> dict[str, Callable[[], object]]:
+def peers(
+    floats: ir.Model, graph: ir.Model, name: str, inputs: Inputs, threads: int
+) -> dict[str, Callable[[], object]]:
     """Every other engine, by name, on its way to run the model."""
-    found = {"onnxruntime": onnxruntime_runner(graph, image, threads)}
+    found = {"onnxruntime": onnxruntime_runner(graph, inputs, threads)}
     if graph is not floats:
-        own = quantized_by_onnxruntime(floats, images(name, CALIBRATION_IMAGES))
-        found["onnxruntime, own int8"] = onnxruntime_runner(own, image, threads)
+        own = quantized_by_onnxruntime(floats, random_inputs(name, CALIBRATION_INPUTS))
+        found["onnxruntime, own int8"] = onnxruntime_runner(own, inputs, threads)
     if find_spec("openvino"):
-        found["OpenVINO"] = openvino_runner(graph, image, threads)
+        found["OpenVINO"] = openvino_runner(graph, inputs, threads)
     return found
 
 

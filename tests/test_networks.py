@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from functools import cache
-from math import prod
 from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 import pytest
+from bench.networks import weighted_macs
 from numpy.typing import NDArray
 
 from openwork.deploy import InferenceSession
@@ -15,14 +15,17 @@ from openwork.deploy.compile import compile_model
 from openwork.deploy.difference import difference
 from openwork.deploy.tolerance import Arithmetic, arithmetic, tolerance
 from openwork.graph import count, evaluate, total
-from openwork.lowering import Conv, FullyConnected, MatMul, Program, lower
+from openwork.lowering import lower
 from openwork.quantization import calibrate, quantize
 from openwork.targets import load_target
 from openwork.zoo import example_inputs, make_graph, output_names, zoo_names
 
 SPARSITY = 0.8
 # The smallest that each takes and that still has pixels for the last layers; the tiny ones have one size only.
-SMALL = {"resnet20": 16, "unet": 32, "bert_mini": 16, "ds_cnn": 10, "autoencoder": 640}
+SMALL = {"resnet20": 16, "bert_mini": 16, "ds_cnn": 10, "autoencoder": 640}
+# Where 32 pixels would leave one to the last layers: nothing to average, and onnxruntime 1.31 takes the softmax of one
+# quantized element for 0.
+SMALL |= dict.fromkeys(("resnet50", "swin_tiny", "segformer_b0"), 64)
 LARGEST_DISTANCE = {"fp32": 1e-8, "int8": 1e-3}
 # Of the multiply-accumulates with weights, how many have to be of integers.
 INTEGER_SHARE = 0.95
@@ -57,25 +60,6 @@ def network(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callabl
         return ir.load(file)
 
     return find
-
-
-def integer_share(program: Program) -> tuple[float, int]:
-    """How many of the multiply-accumulates with weights are of integers, and how many there are."""
-    integers = everything = 0
-    for step in program.steps:
-        match step:
-            case Conv():
-                inner = prod(program.constants[step.weight].shape[1:])
-            case FullyConnected():
-                inner = program.constants[step.weight].shape[1]
-            case MatMul() if not program.constants.keys().isdisjoint(step.inputs):
-                inner = program.buffers.get(step.inputs[0], program.constants.get(step.inputs[0])).shape[-1]
-            case _:
-                continue
-        macs = prod(program.buffers[step.output].shape) * inner
-        everything += macs
-        integers += macs if step.requantize is not None else 0
-    return integers / everything, everything
 
 
 def run(model: ir.Model, folder: Path, inputs: Arrays) -> Arrays:
@@ -116,9 +100,9 @@ def test_a_compiled_network_agrees_with_onnxruntime(
     assert total(count(floats)).sparsity > 0.5
     if dtype == "int8":
         model = quantize(floats, calibrate(floats, (inputs_of(name, seed) for seed in range(1, 5))))
-        share, macs = integer_share(lower(model))
-        assert macs == sum(layer.macs for layer in count(floats) if layer.weights)
-        assert share >= INTEGER_SHARE
+        in_integers, in_floats = weighted_macs(lower(model))
+        assert in_integers + in_floats == sum(layer.macs for layer in count(floats) if layer.weights)
+        assert in_integers >= INTEGER_SHARE * (in_integers + in_floats)
     for output, distance in check(name, dtype, model, tmp_path / "artifact", inputs_of(name, seed=9)):
         record_property(f"distance of {output}", distance)
 

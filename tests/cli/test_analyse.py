@@ -63,8 +63,8 @@ def test_true_integers_are_another_arithmetic(road: Path, tmp_path: Path, ask: A
     assert others[0] == fake
     assert others[1] == others[2]
     assert [layer["tensor"] for layer in others[1]["layers"]] == [layer["tensor"] for layer in fake["layers"]]
-    assert others[1]["final_distance"] != fake["final_distance"]  # shifts round half away from zero
-    assert others[1]["final_distance"] == pytest.approx(fake["final_distance"], rel=0.2)
+    # Shifts round half up, onnxruntime rounds half to even.
+    assert 1e-3 > others[1]["final_distance"] != fake["final_distance"] < 1e-3
 
 
 def test_limit_stops_after_some_batches(road: Path, tmp_path: Path, ask: Ask) -> None:

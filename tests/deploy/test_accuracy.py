@@ -27,6 +27,15 @@ def test_equal_scores_are_not_a_lucky_guess():
     assert (found["a"].top1, found["a"].top5) == (0, 0)
 
 
+def test_no_number_is_never_right():
+    def broken(batch):
+        return np.where(np.arange(10) == 3, np.nan, np.arange(10.0)) + np.zeros((len(batch["x"]), 1))
+
+    for label, top5 in ((3, 0), (9, 1), (5, 0)):  # the NaN counts as before the 9
+        found = accuracies({"a": broken}, batches(4), [label] * 60)["a"]
+        assert (found.top1, found.top5) == (0, top5)
+
+
 def test_what_does_not_fit():
     run = {"a": lambda batch: batch["x"]}
     with pytest.raises(DataError, match="is empty"):
@@ -35,6 +44,9 @@ def test_what_does_not_fit():
         accuracies(run, batches(4), LABELS[:-1])
     with pytest.raises(DataError, match="labels: 10 is no class of 10; labels count from 0"):
         accuracies(run, batches(4), [10, *LABELS[1:]])
+    for label in (-1, 2**70):
+        with pytest.raises(DataError, match=f"labels: {label} is no class of 10"):
+            accuracies(run, batches(4), [label, *LABELS[1:]])
     with pytest.raises(DataError, match="an output of shape .* is no score"):
         accuracies({"a": lambda batch: batch["x"][:, :, None].repeat(2, 2)}, batches(4), LABELS)
     with pytest.raises(DataError, match="output 'z': the model has none of that name; choose from y"):
@@ -50,6 +62,9 @@ def test_labels_from_files(tmp_path):
     assert read_labels(tmp_path / "list.txt", tmp_path / "names.txt") == [1, 0]
     with pytest.raises(DataError, match="'n02' is neither a number nor a class; name classes with --label-file"):
         read_labels(tmp_path / "list.txt")
+    (tmp_path / "long.txt").write_text("9" * 10_000)
+    with pytest.raises(DataError, match="is neither a number nor a class"):
+        read_labels(tmp_path / "long.txt")
     with pytest.raises(DataError, match=r"a\.png: no such file; check the list"):
         read_image_list(tmp_path / "list.txt")
     with pytest.raises(DataError, match="is not an image and its label"):

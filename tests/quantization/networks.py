@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from openwork.passes import canonicalise
 
 
-def network(text: str, **weights: NDArray[np.generic]) -> ir.Model:
+def network(text: str, *, opset: int = 20, **weights: NDArray[np.generic]) -> ir.Model:
     """A canonical model from ONNX's textual form `(inputs) => (outputs) { nodes }` and its weights."""
-    proto = onnx.parser.parse_model('<ir_version: 10, opset_import: ["" : 20]> network ' + text)
+    proto = onnx.parser.parse_model('<ir_version: 10, opset_import: ["" : %d]> network ' % opset + text)
     proto.graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in weights.items())
     model = ir.from_proto(proto)
     canonicalise(model)

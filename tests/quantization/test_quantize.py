@@ -488,3 +488,32 @@ def test_mixed_bits_run_in_onnxruntime():
     kinds = {layer.name: (layer.activation, layer.weight) for layer in quantized_layers(result, model)}
     assert {name for name, kind in kinds.items() if kind == ("int16", "int16")} == chosen.wide != set()
     assert worst_distance(model, result, data[0]) < 1e-2
+
+
+def test_an_input_that_is_an_output_too_stays_what_it_is():
+    model = network("(float[1,8] x) => (float[1,8] y, float[1,8] x) { y = Relu(x) }")
+    data = batches(model, 1)
+    quantized = quantize(model, calibrate(model, data))
+    assert [value.name for value in quantized.graph.inputs] == ["x"]
+    results = evaluate(quantized, data[0])
+    np.testing.assert_array_equal(results["x"], data[0]["x"])
+    assert 0 < np.abs(results["y"] - np.maximum(data[0]["x"], 0)).max() < 0.05
+
+
+def test_tensors_keep_their_names_even_where_new_ones_would_be_called_so():
+    model = network(
+        """(float[1,8] x) => (float[1,8] y) {
+            x_dequantized = MatMul(x, w)
+            x_quantized = Relu(x_dequantized)
+            y_float = MatMul(x_quantized, w)
+            y = MatMul(y_float, w)
+        }""",
+        w=np.eye(8, dtype=np.float32),
+    )
+    data = batches(model, 2)
+    names = ["x_dequantized", "x_quantized", "y_float"]
+    quantized = quantize(model, calibrate(model, data), exclude=["MatMul_1"])
+    for batch in data:
+        reference, results = (evaluate(each, batch, taps=names) for each in (model, quantized))
+        for name in [*names, "y"]:
+            np.testing.assert_allclose(results[name], reference[name], atol=0.05)

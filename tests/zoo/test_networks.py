@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from openwork.errors import ModelError
-from openwork.zoo import cost, example_inputs, input_shape, output_names, zoo_names
+from openwork.zoo import cost, example_inputs, output_names, zoo_names
 from openwork.zoo.networks import NETWORKS
 
 # Parameters, and millions of multiply-accumulates, from torchvision's table of models; MobileNetV1, Segformer and ViT
@@ -72,8 +72,8 @@ def test_nothing_is_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_inputs_of_images() -> None:
-    assert input_shape("resnet20") == (1, 1, 16, 16)
-    assert input_shape("resnet50") == (1, 3, 224, 224)
+    assert example_inputs("resnet20")["x"].shape == (1, 1, 16, 16)
+    assert example_inputs("resnet50")["x"].shape == (1, 3, 224, 224)
     inputs = example_inputs("yolov5s", batch=3, size=64)
     assert {name: (tensor.dtype, tensor.shape) for name, tensor in inputs.items()} == {
         "x": (torch.float32, (3, 3, 64, 64))

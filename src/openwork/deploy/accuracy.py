@@ -33,14 +33,15 @@ def accuracies(
     """Run classifiers on the same samples; the data is read once.
 
     Args:
-        batches: {input name: array}, in the order of `labels`; at most as many samples are used as have labels.
-    Raises: DataError: no batch, a label that is no class, or fewer labels than samples in a batch.
+        batches: {input name: array}, in the order of `labels`, of which there may be more.
+    Raises: DataError: no batch, a label that is no class, fewer labels than samples, or an output that is no scores.
     """
     right = {name: np.zeros(2, np.int64) for name in classifiers}
     count = 0
     for batch in batches:
-        size = len(next(iter(batch.values())))
-        truth = np.asarray(labels[count : count + size], np.int64)
+        first = next(iter(batch.values()))
+        size = len(first) if first.ndim else 1
+        truth = labels[count : count + size]
         if len(truth) < size:
             raise DataError(f"labels: {len(labels)} for more samples than that; give one label for each sample")
         for name, classify in classifiers.items():
@@ -56,14 +57,19 @@ def accuracies(
     return {name: Accuracy(float(each[0] / count), float(each[1] / count), count) for name, each in right.items()}
 
 
-def _right(scores: NDArray[Any], truth: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many labels are first, and how many among the first five. Equal scores: the lower class is first."""
+def _right(scores: NDArray[Any], labels: Sequence[int]) -> NDArray[np.int64]:
+    """How many labels are first, and how many among the first five.
+
+    Equal scores: the lower class is first. NaN is before all: a network that gives it is never right by chance.
+    """
     classes = scores.shape[1]
-    if truth.min() < 0 or truth.max() >= classes:
-        raise DataError(f"labels: {truth.max()} is no class of {classes}; labels count from 0")
-    own = scores[np.arange(len(truth)), truth][:, None]
-    earlier = np.arange(classes) < truth[:, None]
-    rank = ((scores > own) | ((scores == own) & earlier)).sum(1)
+    for label in labels:
+        if not 0 <= label < classes:
+            raise DataError(f"labels: {label} is no class of {classes}; labels count from 0")
+    truth = np.asarray(labels)[:, None]
+    own = np.take_along_axis(scores, truth, axis=1)
+    behind = (scores < own) | ((scores == own) & (np.arange(classes) >= truth))
+    rank = classes - behind.sum(1)
     return np.array([(rank < 1).sum(), (rank < 5).sum()])
 
 
@@ -96,7 +102,7 @@ def read_labels(path: Path, class_names: Path | None = None) -> list[int]:
     labels = []
     for words in _words(path):
         word = words[-1]
-        if word not in known and not word.isdecimal():
+        if word not in known and not (word.isdecimal() and len(word) < 10):
             raise DataError(f"{path}: {word!r} is neither a number nor a class; name classes with --label-file")
         labels.append(known[word] if word in known else int(word))
     return labels

@@ -166,7 +166,7 @@ BINARY: Mapping[BinaryFunction, Callable[[Array, Array], Array]] = {
     "less_equal": np.less_equal,
     "max": np.maximum,
     "min": np.minimum,
-    "mod": _safe(np.mod),  # integers; the sign of the divisor
+    "mod": _safe(np.mod),  # the sign of the divisor
     "mul": np.multiply,
     "or": np.logical_or,
     "pow": _power,

@@ -70,6 +70,7 @@ def quantize(
     if _needs_new_types(strategy):
         quantized = _with_new_types(quantized)
     graph = quantized.graph
+    names = {value: value.name for value in _tensors(graph)}
     sites = integer_sites(graph, exclude)
     wide = _wide_tensors(sites, strategy)
     groups: dict[Group, QuantParams] = {}
@@ -82,6 +83,7 @@ def quantize(
             _quantize_weights(site.node, scales[site.inputs[0]], strategy)
     for group, params in groups.items():
         _quantize_group(graph, group, params)
+    _make_way(graph, names)
     name_nodes(quantized)
     set_rounding(quantized, strategy.rounding)
     return quantized
@@ -213,9 +215,11 @@ def _quantize_tensor(graph: ir.Graph, tensor: ir.Value, integer: str, coding: li
     """Let all users of a tensor read it through integers."""
     name, type_ = tensor.name, ir.TensorType(ir.DataType.from_numpy(np.dtype(integer)))
     result = _float_value(f"{name}_dequantized", tensor.shape)
-    if tensor.is_graph_output():
+    for user, index in list(tensor.uses()):
+        user.replace_input_with(index, result)
+    if tensor.is_graph_output() and not tensor.is_graph_input():
         result.name, tensor.name = name, f"{name}_float"
-    tensor.replace_all_uses_with(result, replace_graph_outputs=True)
+        graph.outputs[:] = [result if output is tensor else output for output in graph.outputs]
     integers = ir.Value(name=f"{name}_quantized", shape=tensor.shape, type=type_)
     quantize = _node("QuantizeLinear", [tensor, *coding], integers)
     dequantize = _node("DequantizeLinear", [integers, *coding], result)
@@ -239,6 +243,18 @@ def _quantize_constant(graph: ir.Graph, tensor: ir.Value, params: QuantParams) -
         graph.insert_before(use.node, _node("DequantizeLinear", [integers, *_coding(graph, name, params)], result))
         use.node.replace_input_with(use.idx, result)
     _remove_unused(graph, tensor)
+
+
+def _tensors(graph: ir.Graph) -> list[ir.Value]:
+    return [*graph.inputs, *(value for node in graph for value in node.outputs)]
+
+
+def _make_way(graph: ir.Graph, names: Mapping[ir.Value, str | None]) -> None:
+    """Give new tensors another name where one of the float graph, whose `names` these are, has it already."""
+    kept = {name for value, name in names.items() if value.name == name}
+    for value in _tensors(graph):
+        while value.name in kept and names.get(value) != value.name:
+            value.name = f"{value.name}_1"
 
 
 def _floats(tensor: ir.Value | None) -> NDArray[np.float32] | None:

@@ -3,7 +3,7 @@
 from openwork.zoo.digits import Digits, load_digits_split
 from openwork.zoo.make import make_graph, make_model
 from openwork.zoo.mobilenet import mobilenet_v2
-from openwork.zoo.networks import Cost, cost, example_inputs, input_shape, output_names, zoo_names
+from openwork.zoo.networks import Cost, cost, example_inputs, output_names, zoo_names
 from openwork.zoo.resnet import ResNet, resnet20, resnet50
 from openwork.zoo.train import Milestone, accuracy, train_dense, train_sparse
 
@@ -15,7 +15,6 @@ __all__ = [
     "accuracy",
     "cost",
     "example_inputs",
-    "input_shape",
     "load_digits_split",
     "make_graph",
     "make_model",

@@ -167,12 +167,6 @@ def example_inputs(name: str, *, batch: int = 1, size: int | None = None, seed: 
     return network.inputs.draw(batch, checked_size(name, size), generator)
 
 
-def input_shape(name: str) -> tuple[int, ...]:
-    """The shape of the only input, with batch 1. Raises: ModelError: no such network."""
-    (example,) = example_inputs(name).values()
-    return tuple(example.shape)
-
-
 def output_names(name: str) -> tuple[str, ...]:
     """A name for each tensor that a network returns. Raises: ModelError: no such network."""
     return find_network(name).outputs

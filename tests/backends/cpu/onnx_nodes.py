@@ -12,12 +12,15 @@ import sys
 import tempfile
 import warnings
 from collections import Counter, defaultdict
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
+from itertools import chain, groupby
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx.compose
 import onnx_ir as ir
 import yaml
 from onnx.backend.test.case.node import collect_testcases
@@ -25,7 +28,7 @@ from onnx.backend.test.case.node import collect_testcases
 from openwork.backends.cpu import build
 from openwork.deploy.library import Library
 from openwork.errors import OpenworkError, one_line
-from openwork.lowering import lower
+from openwork.lowering import Program, lower
 from openwork.passes import canonicalise
 from openwork.targets import load_target
 from tests.backends.cpu.programs import instruction_sets_here
@@ -80,15 +83,25 @@ def shape_inputs(graph):
     return [value.name for value in graph.input if value.name in read]
 
 
-def run_case(name):
-    """Compile and run a case on the best instruction set here; returns whether it had to be specialised.
+@dataclass(frozen=True)
+class Case:
+    """A case, lowered, with data to run it on. specialised: whether inputs were made constants for that."""
 
-    Raises: AssertionError: the results are wrong. OpenworkError: openwork does not take it.
+    name: str
+    program: Program
+    inputs: Mapping[str, np.ndarray]
+    expected: Sequence[np.ndarray]
+    specialised: bool
+
+
+def lowered(name):
+    """Lower a case as a user's model; the names of all its tensors begin with the case's.
+
+    Raises: OpenworkError: openwork does not take it.
     """
     case = cases()[name]
-    model = onnx.ModelProto()
-    model.CopyFrom(case.model)
     (given, expected), *_ = case.data_sets
+    model = onnx.compose.add_prefix(case.model, f"{name}/")
     inputs = {value.name: _array(data) for value, data in zip(model.graph.input, given, strict=False)}
     special = shape_inputs(model.graph)
     for value in [value for value in model.graph.input if value.name in special]:
@@ -96,12 +109,30 @@ def run_case(name):
         model.graph.input.remove(value)
     graph = ir.from_proto(model)
     canonicalise(graph, shapes={name: array.shape for name, array in inputs.items()})
-    results = _run(lower(graph), inputs)
-    for result, data in zip(results, expected, strict=True):
-        wanted = _array(data)
-        assert result.dtype == wanted.dtype and result.shape == wanted.shape, (result.dtype, result.shape)
-        np.testing.assert_allclose(result, wanted, rtol=case.rtol, atol=case.atol)
-    return bool(special)
+    return Case(name, lower(graph), inputs, [_array(data) for data in expected], bool(special))
+
+
+def run(several):
+    """Compile lowered cases into one library (to link one for each would take minutes), run it, check all results.
+
+    Raises: AssertionError: the results are wrong. BuildError: a tensor has no kernel.
+    """
+    programs = [case.program for case in several]
+    whole = Program(
+        inputs=tuple(chain.from_iterable(program.inputs for program in programs)),
+        outputs=tuple(chain.from_iterable(program.outputs for program in programs)),
+        buffers=dict(chain.from_iterable(program.buffers.items() for program in programs)),
+        constants=dict(chain.from_iterable(program.constants.items() for program in programs)),
+        steps=tuple(chain.from_iterable(program.steps for program in programs)),
+    )
+    whole.check()
+    results = iter(_run(whole, dict(chain.from_iterable(case.inputs.items() for case in several))))
+    for case in several:
+        tolerance = cases()[case.name]
+        for wanted in case.expected:
+            result = next(results)
+            np.testing.assert_equal((result.dtype, result.shape), (wanted.dtype, wanted.shape), case.name)
+            np.testing.assert_allclose(result, wanted, tolerance.rtol, tolerance.atol, err_msg=case.name)
 
 
 def _array(data):
@@ -128,21 +159,40 @@ def _run(program, inputs):
 
 
 def listed():
-    """The committed list: passing, specialised (passing too) and excluded operators with their reasons."""
+    """The committed list, by operator: passing, specialised (passing too), and why the rest is excluded."""
     return yaml.safe_load(LIST.read_text())
 
 
 def _try(names):
     """{name: True for specialised, False for passing as it is, or the reason why not}"""
     verdicts = {}
-    for name in names:
+    for _, group in groupby(sorted(names, key=operator_of), operator_of):
+        several = []
+        for name in group:
+            try:
+                several.append(lowered(name))
+                verdicts[name] = several[-1].specialised
+            except Exception as error:
+                verdicts[name] = _reason(error)
         try:
-            verdicts[name] = run_case(name)
-        except (OpenworkError, AssertionError) as error:
-            verdicts[name] = f"{type(error).__name__}: {one_line(error)}"
-        except Exception as error:  # a fault of ours: it must be seen, not end the survey
-            verdicts[name] = f"FAULT {type(error).__name__}: {one_line(error)}"
+            run(several)
+        except Exception:  # which one is to blame?
+            verdicts |= {case.name: _verdict(case) for case in several}
     return verdicts
+
+
+def _verdict(case):
+    try:
+        run([case])
+    except Exception as error:
+        return _reason(error)
+    return case.specialised
+
+
+def _reason(error):
+    """Anything but an error of openwork or a wrong result is a fault of ours: it must be seen, not end the survey."""
+    fault = "" if isinstance(error, OpenworkError | AssertionError) else "FAULT "
+    return f"{fault}{type(error).__name__}: {one_line(error)}"
 
 
 def main(arguments):
@@ -151,29 +201,38 @@ def main(arguments):
     reasons = defaultdict(Counter)
     for name, verdict in verdicts.items():
         if isinstance(verdict, str):
-            reasons[operator_of(name)][verdict] += 1
+            reasons[operator_of(name)][verdict.replace(f"{name}/", "")] += 1
         if pattern:
             print(f"{name}: {'ok' if verdict is False else 'ok, specialised' if verdict is True else verdict}")
     print(f"{sum(not isinstance(verdict, str) for verdict in verdicts.values())} of {len(verdicts)} pass")
+    for operator, counts in sorted(reasons.items()):
+        print(f"\n{operator}: {sum(counts.values())} do not")
+        for reason, count in counts.most_common(4):
+            print(f"  {count} x {reason[:300]}")
     if "--update" in arguments:
         _write(verdicts)
-        for operator, counts in sorted(reasons.items()):
-            print(f"\n{operator}: {sum(counts.values())} do not")
-            for reason, count in counts.most_common(4):
-                print(f"  {count} x {reason[:300]}")
 
 
 def _write(verdicts):
-    old = listed() if LIST.exists() else {"passing": [], "specialised": [], "excluded": {}}
+    old = listed() if LIST.exists() else {"passing": {}, "specialised": {}, "excluded": {}}
     passing = sorted(name for name, verdict in verdicts.items() if verdict is False)
     specialised = sorted(name for name, verdict in verdicts.items() if verdict is True)
-    lost = {*old["passing"], *old["specialised"]} - {*passing, *specialised}
+    lost = {*chain(*old["passing"].values(), *old["specialised"].values())} - {*passing, *specialised}
     if lost:
         sys.exit(f"these passed before, and must again: {', '.join(sorted(lost))}")
     failing = {operator_of(name) for name, verdict in verdicts.items() if isinstance(verdict, str)}
-    excluded = {operator: old["excluded"].get(operator, "no reason given yet") for operator in sorted(failing)}
-    new = {"collected": len(verdicts), "passing": passing, "specialised": specialised, "excluded": excluded}
-    LIST.write_text(yaml.safe_dump(new, sort_keys=False, width=120))
+    new = {
+        "collected": len(verdicts),
+        "passing": _by_operator(passing),
+        "specialised": _by_operator(specialised),
+        "excluded": {operator: old["excluded"].get(operator, "no reason given yet") for operator in sorted(failing)},
+    }
+    LIST.write_text(yaml.safe_dump(new, sort_keys=False, width=120, default_flow_style=None))
+
+
+def _by_operator(names):
+    groups = groupby(sorted(names, key=lambda name: (operator_of(name), name)), operator_of)
+    return {operator: list(group) for operator, group in groups}
 
 
 if __name__ == "__main__":

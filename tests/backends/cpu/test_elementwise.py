@@ -37,14 +37,14 @@ PARAMETERS = {
     "thresholded_relu": (0.25,),
 }
 FLOAT_FUNCTIONS = tuple(name for name in UNARY if name != "not")
-FLOAT_PAIRS = ("add", "div", "fmod", "max", "min", "mul", "pow", "prelu", "sub")
+FLOAT_PAIRS = ("add", "div", "fmod", "max", "min", "mod", "mul", "pow", "prelu", "sub")
 COMPARISONS = ("equal", "greater", "greater_equal", "less", "less_equal")
 INTEGER_PAIRS = ("add", "div", "fmod", "max", "min", "mod", "mul", "pow", "sub")
 CASTABLE = ("float32", "int32", "int64", "int8", "uint8", "bool")
 # The functions whose result is determined to the last bit.
 DETERMINED = {
     *("abs", "ceil", "floor", "hard_sigmoid", "hard_swish", "leaky_relu", "neg", "reciprocal", "round", "sign"),
-    *("softsign", "sqrt", "thresholded_relu", "add", "div", "fmod", "max", "min", "mul", "prelu", "sub"),
+    *("softsign", "sqrt", "thresholded_relu", "add", "div", "fmod", "max", "min", "mod", "mul", "prelu", "sub"),
 }
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from openwork.backends.cpu.build import kernel_sources
+from openwork.backends.cpu.build import library_sources
 from openwork.backends.cpu.kernels import CSRC, KERNELS, kernels_tables
 from openwork.errors import TargetError
 from openwork.targets import load_target
@@ -17,12 +17,12 @@ def test_each_kernel_has_a_source_and_each_source_is_listed_or_run_time():
 
 def test_a_library_brings_the_instruction_sets_of_its_target():
     small = replace(load_target("cpu"), instruction_sets=("portable",))
-    flags = {flag for source in kernel_sources(small) for flag in source.flags}
+    flags = {flag for source in library_sources(small, KERNELS) for flag in source.flags}
     assert flags == {"-DOW_ISA=portable"}
-    assert "avx" not in kernels_tables(small.instruction_sets)
+    assert "avx" not in kernels_tables(small.instruction_sets, KERNELS)
 
 
 def test_an_instruction_set_without_kernels_is_refused():
     wrong = replace(load_target("cpu"), instruction_sets=("avx2", "sse9"))
     with pytest.raises(TargetError, match="no kernels for 'sse9'; choose from portable, avx2, avx512"):
-        kernel_sources(wrong)
+        library_sources(wrong, KERNELS)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from openwork.errors import DataError, ModelError
 from openwork.graph import evaluate
 from openwork.passes import canonicalise
-from openwork.quantization import calibrate, quantize
+from openwork.quantization import calibrate, quantize, strategy
 from openwork.quantization.analysis import Error, analyse
 from openwork.quantization.analysis.analyse import _Sums
 from tests.quantization.networks import batches, network, residual_network
@@ -133,9 +133,85 @@ def test_models_of_onnxruntimes_own_quantization(tmp_path):
 def test_models_and_data_that_do_not_fit():
     with pytest.raises(DataError, match="the data is empty"):
         analyse(MODEL, QUANTIZED, [])
-    other = network("(float[1,4] x) => (float[1,4] elsewhere) { elsewhere = Relu(x) }")
-    with pytest.raises(ModelError, match="no tensor of the float one; quantize this very model"):
-        analyse(MODEL, other, BATCHES)
+    shape = "[1,3,16,16]"
+    for other, message in (
+        ("(float[1,4] x) => (float[1,4] y) { y = Relu(x) }", r"takes x FLOAT\[1, 4\], the float one image"),
+        (f"(float{shape} image) => (float{shape} y) {{ y = Relu(image) }}", "has no tensor of the float one"),
+        (f"(float{shape} image) => (float{shape} sum) {{ sum = Relu(image) }}", "tensor 'sum': is .* in the float"),
+    ):
+        with pytest.raises(ModelError, match=f"{message}.*; quantize this very model"):
+            analyse(MODEL, network(other), BATCHES)
+    part = network(
+        """(float[1,3,16,16] image) => (float[1,16,16,16] stem) {
+            stem = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>(image, w)
+        }""",
+        w=np.zeros((16, 3, 3, 3), np.float32),
+    )
+    with pytest.raises(ModelError, match="output 'scores': is no tensor of both models; choose from stem"):
+        analyse(MODEL, part, BATCHES)
+
+
+def test_a_float_model_of_an_older_opset_is_run_as_it_is():
+    model = network(
+        """(float[2,6] x) => (float[2,6] y, float[2,1] mean) {
+            y = MatMul(x, w)
+            mean = ReduceMean<axes=[1]>(y)
+        }""",
+        opset=17,
+        w=np.random.default_rng(0).standard_normal((6, 6)).astype(np.float32),
+    )
+    data = batches(model, 2)
+    analysis = analyse(model, quantize(model, calibrate(model, data), strategy("fx16")), data)
+    assert [layer.bits for layer in analysis.layers] == [16, 16] and analysis.final_distance < 1e-6
+
+
+@pytest.mark.parametrize("hidden", [-np.inf, -3.4e38])
+def test_masks_are_rows_like_others(hidden):
+    rng = np.random.default_rng(0)
+    model = network(
+        """(float[1,4,6] x, bool[1,1,6] mask) => (float[1,4,6] y) {
+            scores = MatMul(x, w)
+            bias = Where(mask, zero, hidden)
+            masked = Add(scores, bias)
+            share = Softmax(masked)
+            y = MatMul(share, w)
+        }""",
+        w=rng.standard_normal((6, 6)).astype(np.float32),
+        zero=np.float32(0),
+        hidden=np.float32(hidden),
+    )
+    data = [{**batches(model, 1)[0], "mask": np.array([1, 1, 0, 1, 0, 1], bool).reshape(1, 1, 6)}]
+    layers = {each.tensor: each for each in analyse(model, quantize(model, calibrate(model, data)), data).layers}
+    assert layers["bias"].own.max_error == 0
+    assert 0 < layers["masked"].accumulated.max_error < 0.1
+    assert np.isfinite(layers["masked"].accumulated.distance)
+
+
+def test_each_reader_of_a_tensor_coded_twice_reads_the_float_networks():
+    model = network(
+        "(float[1,8] x) => (float[1,8] a, float[1,8] b) { t = Tanh(x) a = Relu(t) b = Neg(t) }",
+    )
+    coded = network(
+        """(float[1,8] x) => (float[1,8] a, float[1,8] b) {
+            x_q = QuantizeLinear(x, coarse, zero)
+            x_d = DequantizeLinear(x_q, coarse, zero)
+            t = Tanh(x_d)
+            t_q = QuantizeLinear(t, fine, zero)
+            t_d = DequantizeLinear(t_q, fine, zero)
+            a = Relu(t_d)
+            t_q2 = QuantizeLinear(t, finer, zero)
+            t_d2 = DequantizeLinear(t_q2, finer, zero)
+            b = Neg(t_d2)
+        }""",
+        coarse=np.float32(0.5),
+        fine=np.float32(1 / 120),
+        finer=np.float32(1 / 127),
+        zero=np.int8(0),
+    )
+    layers = {each.tensor: each for each in analyse(model, coded, batches(model, 2)).layers}
+    assert layers["t"].own.max_error > 0.05
+    for name, step in (("a", 1 / 120), ("b", 1 / 127)):
+        assert 0 < layers[name].own.max_error <= 0.51 * step < layers[name].accumulated.max_error
 
 
 @given(st.lists(st.floats(-10, 10, width=32), min_size=2, max_size=40), st.integers(0, 1000), st.floats(1e-5, 10))
@@ -143,7 +219,7 @@ def test_the_distance_keeps_its_digits(values, seed, size):
     reference = np.array([1.0, *values], np.float32)
     noise = size * np.random.default_rng(seed).standard_normal(len(reference))
     value = (reference + noise).astype(np.float32)
-    sums = _Sums()
+    sums = _Sums("t")
     for part in np.array_split(np.arange(len(reference)), 2):  # sums may be taken in parts
         sums.update(reference[part], value[part])
     wanted = direct_distance(reference, value)

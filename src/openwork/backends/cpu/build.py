@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ctypes import string_at
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from openwork.backends.cpu.kernels import (
     INSTRUCTION_SETS,
     KERNELS,
     RUNTIME_SOURCES,
+    Kernel,
     kernels_header,
     kernels_tables,
 )
@@ -84,19 +85,20 @@ def build(program: Program, directory: Path, *, target: Target, threads: int) ->
     write_whole(directory / "deploy.c", source.text)
     write_whole(directory / "deploy.params", pack_params([tensor.data for tensor in plan.params], source.plan_id))
     shutil.copyfile(CSRC / "include" / "openwork.h", directory / "openwork.h")
-    kernels = kernel_sources(target)
+    called = {call.kernel for call in plan.calls}
+    sources = library_sources(target, [kernel for kernel in KERNELS if kernel.name in called])
     compiler = find_compiler(target.triple)
-    objects = compile_objects(compiler, kernels)
+    objects = compile_objects(compiler, sources)
     with TemporaryDirectory(dir=cache_directory()) as folder:  # ziglang fails in folders with a backslash
         plain = Path(folder) / "deploy.c"
         plain.write_text(source.text)
-        compile_object(compiler, Source(plain, (), kernels[0].include), plain.with_suffix(".o"))
+        compile_object(compiler, Source(plain, (), sources[0].include), plain.with_suffix(".o"))
         link_library(compiler, [*objects, plain.with_suffix(".o")], directory / "deploy.so")
     return tuple(_record(plan, arena, index, step) for index, step in enumerate(program.steps))
 
 
-def kernel_sources(target: Target) -> list[Source]:
-    """All C of a library but its plan: each kernel for each instruction set of the target, tables, run time.
+def library_sources(target: Target, kernels: Sequence[Kernel]) -> list[Source]:
+    """All C of a library but its plan: each of the kernels for each instruction set of the target, tables, run time.
 
     Raises: TargetError: an instruction set without kernels.
     """
@@ -104,15 +106,15 @@ def kernel_sources(target: Target) -> list[Source]:
     for name in target.instruction_sets:
         if name not in known:
             raise TargetError(f"target {target.name!r}: no kernels for {name!r}; choose from {', '.join(known)}")
-    generated = _generated(kernels_header(), kernels_tables(target.instruction_sets))
+    generated = _generated(kernels_header(), kernels_tables(target.instruction_sets, kernels))
     include = (CSRC / "include", CSRC / "cpu", generated)
-    kernels = [
+    compiled = [
         Source(CSRC / "cpu" / f"{kernel.name}.c", (*known[name].flags, f"-DOW_ISA={name}"), include)
-        for kernel in KERNELS
+        for kernel in kernels
         for name in target.instruction_sets
     ]
     runtime = [Source(CSRC / "cpu" / name, (), include) for name in RUNTIME_SOURCES]
-    return [*kernels, *runtime, Source(generated / "kernels.c", (), include)]
+    return [*compiled, *runtime, Source(generated / "kernels.c", (), include)]
 
 
 def _generated(header: str, tables: str) -> Path:

@@ -1,7 +1,7 @@
 """The one list of kernels, and the C that declares them.
 
-Listed means declared, compiled for every instruction set, and tested: tests walk this table too. A kernel's
-source is `csrc/cpu/<name>.c`; it is compiled once for each instruction set, as `<name>_<instruction set>`.
+Listed means declared, compiled for every instruction set where a plan calls it, and tested: tests walk this table
+too. A kernel's source is `csrc/cpu/<name>.c`; compiled for an instruction set it is `<name>_<instruction set>`.
 """
 
 from collections.abc import Sequence
@@ -154,15 +154,18 @@ def kernels_header() -> str:
     return "\n".join(lines) + "\n"
 
 
-def kernels_tables(names: Sequence[str]) -> str:
-    """kernels.c: one table for each named instruction set, and the list of them, best first."""
+def kernels_tables(names: Sequence[str], kernels: Sequence[Kernel]) -> str:
+    """kernels.c: one table for each named instruction set, and the list of them, best first.
+
+    Kernels that are not given are NULL in the tables, so that a library need not bring them.
+    """
     lines = ["/* kernels.c: generated from the list in backends/cpu/kernels.py. */", '#include "kernels.h"', ""]
     for name in names:
         lines += [
             f"static const struct ow_kernels {name} = {{",
             f'  .isa = "{name}",',
             f"  .runs_here = ow_runs_{name},",
-            *(f"  .{kernel.name} = {kernel.name}_{name}," for kernel in KERNELS),
+            *(f"  .{kernel.name} = {kernel.name}_{name}," for kernel in kernels),
             "};",
             "",
         ]

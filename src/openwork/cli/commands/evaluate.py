@@ -24,6 +24,7 @@ from openwork.cli.output import print_json, print_table, stages, told
 
 if TYPE_CHECKING:
     from openwork.deploy.accuracy import Accuracy
+    from openwork.frontends import TensorSpec
 
 # What `--strategy all` stands for: the columns people compare, float first.
 COLUMNS = (
@@ -132,6 +133,7 @@ def command(
     columns, known = _columns(strategies, weights), table_to_read(table)
     output = None if output_node is None else node_name(output_node)
     classifiers: dict[tuple[str, str], Classify] = {}
+    takes: dict[Path, tuple[TensorSpec, ...]] = {}
     with stages() as tell, ExitStack() as stack:
         truth, specs = _truth(data, labels, label_file, stack)
         specs, calibration_specs = fed(specs, input_node), fed(calibration, input_node)
@@ -143,13 +145,17 @@ def command(
                         f"{path}: is an artifact, which is as it is; give the float model, or no --strategy"
                     )
                 network = stack.enter_context(closing(CompiledNetwork(path)))
-                inputs, classifiers[str(path), ""] = network.inputs, scores_of(network.run, network.outputs, output)
+                takes[path] = inputs = tuple(network.inputs)
+                _check_alike(takes)
+                classifiers[str(path), ""] = scores_of(network.run, network.outputs, output)
                 continue
             graph = load_model(path, trust=trust, shapes=dict(shapes))
             if params is not None:
                 replace_weights(graph, params)
             canonicalise(graph, shapes=dict(shapes), batch=batch)
-            inputs, outputs = input_specs(graph), [str(value.name) for value in graph.graph.outputs]
+            takes[path] = inputs = input_specs(graph)
+            _check_alike(takes)
+            outputs = [str(value.name) for value in graph.graph.outputs]
             if not columns:
                 classifiers[str(path), ""] = scores_of(Evaluator(graph, threads=2).run, outputs, output)
                 continue
@@ -183,6 +189,16 @@ def _columns(strategies: Iterable[str], weights: str | None) -> list[str]:
     """Each strategy once: `all` spelled out, and :perlayer or :perchannel added where --weights says so."""
     spelled = [name for given in strategies for name in (COLUMNS if given == "all" else (given,))]
     return list(dict.fromkeys(name if ":" in name or weights is None else f"{name}:{weights}" for name in spelled))
+
+
+def _check_alike(takes: "Mapping[Path, Sequence[TensorSpec]]") -> None:
+    """Raises: DataError: the last of these models takes other inputs than the first."""
+    from openwork.errors import DataError
+
+    first, last = next(iter(takes.items())), list(takes.items())[-1]
+    told = [", ".join(f"{x.name} {x.dtype}{list(x.shape)}" for x in inputs) for _, inputs in (first, last)]
+    if told[0] != told[1]:
+        raise DataError(f"{last[0]}: takes {told[1]}, {first[0]} takes {told[0]}; evaluate them one by one")
 
 
 def _truth(

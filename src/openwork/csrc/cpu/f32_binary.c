@@ -1,7 +1,13 @@
 /* f32_binary: y = function(a, b), see BINARY in lowering/functions.py; additions are clipped. */
 #include "elementwise.h"
 
-enum { ADD, DIV, FMOD, MAX, MIN, MUL, POW, PRELU, SUB };
+enum { ADD, DIV, FMOD, MAX, MIN, MOD, MUL, POW, PRELU, SUB };
+
+/* The remainder with the sign of b. */
+static float modulo(float a, float b) {
+  const float rest = fmodf(a, b);
+  return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+}
 
 #define EACH_VECTOR(name, expression)                                                              \
   case name:                                                                                       \
@@ -25,6 +31,7 @@ static void whole_vectors(const struct ow_elementwise *step, const float *a, int
     EACH_NUMBER(FMOD, fmodf)
     EACH_VECTOR(MAX, f32_larger(x, z))
     EACH_VECTOR(MIN, f32_smaller(x, z))
+    EACH_NUMBER(MOD, modulo)
     EACH_VECTOR(MUL, f32_mul(x, z))
     EACH_NUMBER(POW, powf)
     EACH_VECTOR(PRELU, f32_select(f32_less(x, f32_set(0)), f32_mul(x, z), x))

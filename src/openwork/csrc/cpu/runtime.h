@@ -182,7 +182,7 @@ struct ow_map {
   char *output;
   int64_t count;
   int32_t items;
-  float low, high;            /* f32_add, f32_clip, x16_quantize */
+  float low, high;            /* x16_quantize */
   float scale, zero_point;    /* ..._quantize, ..._dequantize */
   float input_zero_point;     /* u8_rescale */
   struct ow_requantize requantize; /* u8_rescale, one scale */

@@ -18,7 +18,7 @@
 
 #define OW_JOIN_(a, b) a##_##b
 #define OW_JOIN(a, b) OW_JOIN_(a, b)
-#define OW_KERNEL(name) OW_JOIN(name, OW_ISA) /* f32_add -> f32_add_avx512 */
+#define OW_KERNEL(name) OW_JOIN(name, OW_ISA) /* f32_unary -> f32_unary_avx512 */
 #define OW_INLINE static inline __attribute__((always_inline))
 
 OW_INLINE float ow_clampf(float x, float low, float high) {

@@ -39,6 +39,9 @@ class Composition:
     def shape(self, x: str) -> tuple[int, ...]:
         return self.draft.shape_of(x)
 
+    def dtype(self, x: str) -> str:
+        return self.draft.dtype_of(x)
+
     def constant(self, array: NDArray[np.generic] | float) -> str:
         """A float unless it is an array."""
         array = array if isinstance(array, np.ndarray) else np.array(array, np.float32)
@@ -80,6 +83,8 @@ class Composition:
         return self.step(lambda name, y: Concat(name, inputs, y, axis), shape, self.draft.dtype_of(inputs[0]))
 
     def expand(self, x: str, *shape: int) -> str:
+        if shape == self.shape(x):
+            return x
         return self.step(lambda name, y: Expand(name, x, y), shape, self.draft.dtype_of(x))
 
     def matmul(self, a: str, b: str) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import onnx_ir as ir
 
 from openwork.lowering.arithmetic import Bounds
-from openwork.lowering.draft import Draft, Unsupported, input_name, output_name
+from openwork.lowering.draft import Draft, input_name, output_name
 from openwork.lowering.functions import BinaryFunction, UnaryFunction
 from openwork.lowering.operators.compose import Composition
 from openwork.lowering.operators.rule import ANY, FLOAT, NUMBERS, Operator, Rule, node_name
@@ -46,12 +46,8 @@ def _add(node: ir.Node, draft: Draft) -> Add | Binary:
 
 
 def _mod(node: ir.Node, draft: Draft) -> Binary:
-    """Floats with fmod=1 only, as ONNX has it."""
     remainder: BinaryFunction = "fmod" if node.attributes.get_int("fmod", 0) else "mod"
-    inputs = (input_name(node, 0), input_name(node, 1))
-    if remainder == "mod" and draft.dtype_of(inputs[0]) == "float32":
-        raise Unsupported("its inputs are float32; ONNX asks for fmod=1 there")
-    return Binary(node_name(node), inputs, output_name(node), remainder)
+    return Binary(node_name(node), (input_name(node, 0), input_name(node, 1)), output_name(node), remainder)
 
 
 def _pow(node: ir.Node, draft: Draft) -> Step | list[Step]:

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from openwork.graph import static_shape
 from openwork.lowering.draft import Draft, Unsupported, input_name, output_name
 from openwork.lowering.functions import BinaryFunction
+from openwork.lowering.operators.compose import Composition
 from openwork.lowering.operators.moving import along, sliced
-from openwork.lowering.operators.rule import ANY, Chain, Operator, node_name
-from openwork.lowering.steps import Binary, Cast, Concat, Gather, Reduce, Select, Step
+from openwork.lowering.operators.rule import ANY, Operator, node_name
+from openwork.lowering.steps import Gather, Select, Step
 
 
 def _gather(node: ir.Node, draft: Draft) -> Sequence[Step]:
@@ -24,10 +25,10 @@ def _gather(node: ir.Node, draft: Draft) -> Sequence[Step]:
         return [Gather(node_name(node), (data, indices), output_name(node), axis)]
     places = _inside(draft.constants[indices], shape[axis])
     part = _as_range(places.reshape(-1))
-    chain = Chain(node, draft)
+    parts = Composition(node, draft)
     if part is not None:
-        return sliced(chain, along(shape, axis, part)).reshape(*static_shape(node.outputs[0])).end()
-    return _gathered(chain, draft, axis, places).end()
+        return parts.end(sliced(parts, data, along(shape, axis, part)), static_shape(node.outputs[0]))
+    return parts.end(_gathered(parts, data, axis, parts.constant(places)))
 
 
 def _inside(indices: NDArray[np.generic], size: int) -> NDArray[np.int64]:
@@ -47,11 +48,11 @@ def _as_range(places: NDArray[np.int64]) -> range | None:
     return range(int(places[0]), int(places[0]) + step * len(places), step)
 
 
-def _gathered(chain: Chain, draft: Draft, axis: int, places: NDArray[np.int64]) -> Chain:
-    """Elements at constant places along an axis."""
-    indices = draft.add_constant(f"{chain.at}/places", places)
-    shape = (*chain.shape[:axis], *places.shape, *chain.shape[axis + 1 :])
-    return chain.then(lambda name, x, y: Gather(name, (x, indices), y, axis), shape)
+def _gathered(parts: Composition, x: str, axis: int, places: str) -> str:
+    """Elements at places along an axis."""
+    given = parts.shape(x)
+    shape = (*given[:axis], *parts.shape(places), *given[axis + 1 :])
+    return parts.step(lambda name, y: Gather(name, (x, places), y, axis), shape, parts.dtype(x))
 
 
 def _gather_elements(node: ir.Node, draft: Draft) -> Sequence[Step]:
@@ -62,14 +63,14 @@ def _gather_elements(node: ir.Node, draft: Draft) -> Sequence[Step]:
     strides = _strides(shape)
     others = [np.arange(count) * (0 if at == axis else strides[at]) for at, count in enumerate(counts)]
     beside = np.asarray(sum(np.meshgrid(*others, indexing="ij")), np.int64).reshape(counts)
+    parts = Composition(node, draft)
     if indices in draft.constants:
-        places = beside + _inside(draft.constants[indices], shape[axis]) * strides[axis]
-        return _gathered(Chain(node, draft).reshape(prod(shape)), draft, 0, places).end()
-    path = Chain(node, draft, indices)
-    _with_constant(path, draft, "mod", shape[axis])  # those that count from the end
-    _with_constant(path, draft, "mul", strides[axis])
-    _with_constant(path, draft, "add", beside)
-    return _taken(node, draft, path, shape, counts)
+        places = parts.constant(beside + _inside(draft.constants[indices], shape[axis]) * strides[axis])
+    else:
+        places = _by_constant("mod", indices, shape[axis], parts)  # those that count from the end
+        places = _by_constant("mul", places, strides[axis], parts)
+        places = _by_constant("add", places, beside, parts)
+    return parts.end(_gathered(parts, parts.reshape(input_name(node), prod(shape)), 0, places))
 
 
 def _gather_nd(node: ir.Node, draft: Draft) -> Sequence[Step]:
@@ -82,37 +83,23 @@ def _gather_nd(node: ir.Node, draft: Draft) -> Sequence[Step]:
     at_batch = np.arange(prod(shape[:batch]), dtype=np.int64) * prod(shape[batch : axes.stop])
     first = at_batch.reshape((*shape[:batch], *[1] * (len(counts) - 1 - batch)))
     sizes = np.array([shape[axis] for axis in axes], np.int64)
-    inner = shape[axes.stop :]
+    parts = Composition(node, draft)
     if indices in draft.constants:
         within = np.stack([_inside(draft.constants[indices][..., i], size) for i, size in enumerate(sizes)], -1)
-        places = first + (within * strides[batch:]).sum(-1)
-        chain = _gathered(Chain(node, draft).reshape(flat, *inner), draft, 0, places)
-        return chain.reshape(*static_shape(node.outputs[0])).end()
-    path = Chain(node, draft, indices)
-    _with_constant(path, draft, "mod", sizes)
-    _with_constant(path, draft, "mul", strides[batch:])
-    path.then(lambda name, x, y: Reduce(name, x, y, (len(counts) - 1,), "sum"), counts[:-1])
-    _with_constant(path, draft, "add", first)
-    return _taken(node, draft, path, (flat, *inner), (*counts[:-1], *inner), inner=len(inner))
+        places = parts.constant(first + (within * strides[batch:]).sum(-1))
+    else:
+        places = _by_constant("mod", indices, sizes, parts)
+        places = _by_constant("mul", places, strides[batch:], parts)
+        places = parts.reshape(parts.reduce("sum", places, [len(counts) - 1]), *counts[:-1])
+        places = _by_constant("add", places, first, parts)
+    return parts.end(_gathered(parts, parts.reshape(input_name(node), flat, *shape[axes.stop :]), 0, places))
 
 
-def _taken(
-    node: ir.Node, draft: Draft, path: Chain, shape: Sequence[int], result: Sequence[int], inner: int = 0
-) -> Sequence[Step]:
-    """Elements of the data, its leading axes flattened, at places that a path of steps computes."""
-    chain = Chain(node, draft).reshape(prod(shape[: len(shape) - inner]), *shape[len(shape) - inner :])
-    places = path.at
-    chain.then(lambda name, x, y: Gather(name, (x, places), y, 0), result)
-    return [*path.part(), *chain.end()]
-
-
-def _with_constant(
-    path: Chain, draft: Draft, function: BinaryFunction, number: NDArray[np.int64] | int, result: str | None = None
-) -> None:
-    """Add an elementwise function of the path and a constant of its dtype; `result` is the dtype it gives."""
-    other = draft.add_constant(f"{path.at}/{function}", np.array(number, draft.dtype_of(path.at)))
-    shape = np.broadcast_shapes(path.shape, np.shape(number))
-    path.then(lambda name, x, y: Binary(name, (x, other), y, function), shape, result)
+def _by_constant(
+    function: BinaryFunction, x: str, number: NDArray[np.int64] | int, parts: Composition, dtype: str | None = None
+) -> str:
+    """An elementwise function of x and a constant of its dtype; `dtype` is what it gives."""
+    return parts.binary(function, x, parts.constant(np.array(number, parts.dtype(x))), dtype)
 
 
 def _scatter_elements(node: ir.Node, draft: Draft) -> Sequence[Step]:
@@ -138,15 +125,14 @@ def _scattered(node: ir.Node, draft: Draft, places: NDArray[np.int64], inner: tu
     """A Gather from data and updates behind one another: what each element of the result is, is known already."""
     if node.attributes.get_string("reduction", "none") != "none":
         raise Unsupported("its updates are reduced")
-    shape = draft.shape_of(input_name(node))
+    parts, x = Composition(node, draft), input_name(node)
+    shape = parts.shape(x)
     rows = prod(shape[: len(shape) - len(inner)])
     source = np.arange(rows)
     source[places.reshape(-1)] = rows + np.arange(places.size)
-    updates = Chain(node, draft, input_name(node, 2)).reshape(places.size, *inner)
-    chain = Chain(node, draft).reshape(rows, *inner)
-    more = updates.at
-    chain.then(lambda name, x, y: Concat(name, (x, more), y, 0), (rows + places.size, *inner))
-    return [*updates.part(), *_gathered(chain, draft, 0, source).reshape(*shape).end()]
+    updates = parts.reshape(input_name(node, 2), places.size, *inner)
+    both = parts.concat(parts.reshape(x, rows, *inner), updates, axis=0)
+    return parts.end(_gathered(parts, both, 0, parts.constant(source)), shape)
 
 
 def _one_hot(node: ir.Node, draft: Draft) -> Sequence[Step]:
@@ -156,20 +142,16 @@ def _one_hot(node: ir.Node, draft: Draft) -> Sequence[Step]:
     axis = node.attributes.get_int("axis", -1) % len(shape)
     column = np.arange(depth).reshape([depth if at == axis else 1 for at in range(len(shape))])
     thin = [1 if at == axis else size for at, size in enumerate(shape)]
-    whole = Chain(node, draft)
-    if whole.dtype not in ("int32", "int64"):
-        whole.then(Cast, whole.shape, "int64")
-    whole.reshape(*thin)
-    from_begin, from_end = Chain(node, draft, whole.at), Chain(node, draft, whole.at)
-    _with_constant(from_begin, draft, "equal", column, "bool")
-    _with_constant(from_end, draft, "equal", column - depth, "bool")
-    off, on = (Chain(node, draft, input_name(node, 2)) for _ in range(2))
-    sliced(off, [range(1)]).reshape()
-    sliced(on, [range(1, 2)]).reshape()
-    other, values = from_end.at, (on.at, off.at)
-    hot = from_begin.then(lambda name, x, y: Binary(name, (x, other), y, "or"), shape)
-    hot.then(lambda name, x, y: Select(name, (x, *values), y), shape, draft.dtype_of(values[0]))
-    return [*whole.part(), *from_end.part(), *off.part(), *on.part(), *hot.end()]
+    parts, x, values = Composition(node, draft), input_name(node), input_name(node, 2)
+    whole = x if parts.dtype(x) in ("int32", "int64") else parts.cast(x, "int64")
+    whole = parts.reshape(whole, *thin)
+    hot = parts.binary(
+        "or",
+        _by_constant("equal", whole, column, parts, "bool"),
+        _by_constant("equal", whole, column - depth, parts, "bool"),
+    )
+    off, on = (parts.reshape(sliced(parts, values, [range(at, at + 1)])) for at in range(2))
+    return parts.end(parts.select(hot, on, off))
 
 
 def _trilu(node: ir.Node, draft: Draft) -> Sequence[Step]:

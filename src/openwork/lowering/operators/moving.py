@@ -7,8 +7,9 @@ import onnx_ir as ir
 
 from openwork.graph import static_shape
 from openwork.lowering.draft import Draft, Unsupported, input_name, output_name
-from openwork.lowering.operators.rule import ANY, Chain, Operator, node_name, rank_of
-from openwork.lowering.steps import Concat, Expand, Pad, Reshape, Slice, Step, Transpose
+from openwork.lowering.operators.compose import Composition
+from openwork.lowering.operators.rule import ANY, Operator, node_name, rank_of
+from openwork.lowering.steps import Concat, Pad, Reshape, Slice, Step, Transpose
 
 
 def _concat(node: ir.Node, draft: Draft) -> Concat:
@@ -47,16 +48,17 @@ def _slice(node: ir.Node, draft: Draft) -> Sequence[Step]:
     ranges = [range(size) for size in shape]
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=False):  # all axes may be more than needed
         ranges[axis] = ranges[axis][slice(start, end, step)]
-    return sliced(Chain(node, draft), ranges).end()
+    parts = Composition(node, draft)
+    return parts.end(sliced(parts, input_name(node), ranges))
 
 
-def sliced(chain: Chain, ranges: Sequence[range]) -> Chain:
+def sliced(parts: Composition, x: str, ranges: Sequence[range]) -> str:
     """Only those elements whose indices lie in a range along each axis."""
     starts, steps = tuple(each.start for each in ranges), tuple(each.step for each in ranges)
+    if list(ranges) == [range(size) for size in parts.shape(x)]:
+        return x
     shape = [len(each) for each in ranges]
-    if list(ranges) == [range(size) for size in chain.shape]:
-        return chain
-    return chain.then(lambda name, x, y: Slice(name, x, y, starts, steps), shape)
+    return parts.step(lambda name, y: Slice(name, x, y, starts, steps), shape, parts.dtype(x))
 
 
 def along(shape: Sequence[int], axis: int, part: range) -> list[range]:
@@ -73,15 +75,17 @@ def _split(node: ir.Node, draft: Draft) -> list[Step]:
     for output in node.outputs:
         end = begin + static_shape(output)[axis]
         if output is node.outputs[0] or output.uses() or output.is_graph_output():
-            assert output.name is not None
-            steps += sliced(Chain(node, draft), along(shape, axis, range(begin, end))).end(output.name)
+            parts = Composition(node, draft)
+            part = sliced(parts, input_name(node), along(shape, axis, range(begin, end)))
+            steps += parts.end(part, output=output.name)
         begin = end
     return steps
 
 
 def _pad(node: ir.Node, draft: Draft) -> list[Step]:
-    """Negative pads cut."""
-    shape = draft.shape_of(input_name(node))
+    """Negative pads cut. Pads must be constant, the value need not."""
+    parts, x = Composition(node, draft), input_name(node)
+    shape = parts.shape(x)
     rank = len(shape)
     mode = node.attributes.get_string("mode", "constant")
     given = integers(node, draft, 1, "pads") or node.attributes.get_ints("paddings", [])
@@ -90,58 +94,58 @@ def _pad(node: ir.Node, draft: Draft) -> list[Step]:
     for index, axis in enumerate(axes):
         pads[axis], pads[axis + rank] = given[index], given[index + len(axes)]
     cut = [range(max(0, -pads[i]), size - max(0, -pads[i + rank])) for i, size in enumerate(shape)]
-    more = tuple(max(0, pad) for pad in pads)
-    chain = sliced(Chain(node, draft), cut)
-    return padded(chain, more, mode, _pad_value(node, draft)).end()
+    more = [max(0, pad) for pad in pads]
+    y = sliced(parts, x, cut)
+    value = node.inputs[2] if len(node.inputs) > 2 else None
+    if value is None:
+        return parts.end(padded(parts, y, more, mode, node.attributes.get_float("value", 0.0)))
+    if input_name(node, 2) in draft.constants:
+        number = draft.constants[input_name(node, 2)].reshape(()).item()
+        return parts.end(padded(parts, y, more, mode, number))
+    inside = np.pad(np.ones(parts.shape(y), np.bool_), list(zip(more[:rank], more[rank:], strict=True)))
+    around = parts.reshape(input_name(node, 2), *[1] * rank)
+    y = padded(parts, y, more, mode)
+    return parts.end(y if inside.all() or mode != "constant" else parts.select(parts.constant(inside), y, around))
 
 
-def _pad_value(node: ir.Node, draft: Draft) -> float:
-    name = draft.optional_constant_of(node, 2, "value")
-    return node.attributes.get_float("value", 0.0) if name is None else draft.constants[name].reshape(()).item()
-
-
-def padded(chain: Chain, pads: Sequence[int], mode: str = "constant", value: float = 0) -> Chain:
+def padded(parts: Composition, x: str, pads: Sequence[int], mode: str = "constant", value: float = 0) -> str:
     """Elements around all axes: (begin..., end...)."""
-    rank = len(chain.shape)
+    given = parts.shape(x)
     if mode not in ("constant", "edge", "reflect", "wrap"):
         raise Unsupported(f"mode {mode!r} is no mode of ONNX")
     if not any(pads):
-        return chain
-    shape = [size + pads[axis] + pads[axis + rank] for axis, size in enumerate(chain.shape)]
-    return chain.then(lambda name, x, y: Pad(name, x, y, tuple(pads), mode, value), shape)  # type: ignore[arg-type]
+        return x
+    shape = [size + pads[axis] + pads[axis + len(given)] for axis, size in enumerate(given)]
+    dtype = parts.dtype(x)
+    return parts.step(lambda name, y: Pad(name, x, y, tuple(pads), mode, value), shape, dtype)  # type: ignore[arg-type]
 
 
 def _expand(node: ir.Node, draft: Draft) -> list[Step]:
-    return expanded(Chain(node, draft), static_shape(node.outputs[0])).end()
-
-
-def expanded(chain: Chain, shape: Sequence[int]) -> Chain:
-    """Repeated to a larger shape, as NumPy broadcasts."""
-    if chain.shape == tuple(shape):
-        return chain
-    return chain.then(Expand, shape)
+    parts = Composition(node, draft)
+    return parts.end(parts.expand(input_name(node), *static_shape(node.outputs[0])))
 
 
 def _tile(node: ir.Node, draft: Draft) -> list[Step]:
     """[d, ...] is seen as [1, d, ...] and repeated to [repeats, d, ...]."""
-    shape = draft.shape_of(input_name(node))
-    repeats = integers(node, draft, 1, "repeats")
+    parts, x = Composition(node, draft), input_name(node)
+    shape, repeats = parts.shape(x), integers(node, draft, 1, "repeats")
     apart = [size for pair in zip([1] * len(shape), shape, strict=True) for size in pair]
     repeated = [size for pair in zip(repeats, shape, strict=True) for size in pair]
-    chain = expanded(Chain(node, draft).reshape(*apart), repeated)
-    return chain.reshape(*static_shape(node.outputs[0])).end()
+    return parts.end(parts.expand(parts.reshape(x, *apart), *repeated), static_shape(node.outputs[0]))
 
 
 def _depth_to_space(node: ir.Node, draft: Draft) -> list[Step]:
-    chain = Chain(node, draft)
-    images, channels, height, width = chain.shape
+    parts, x = Composition(node, draft), input_name(node)
+    images, channels, height, width = parts.shape(x)
     block = node.attributes["blocksize"].as_int()
     depth = channels // block**2
     if _pixels_last(node):
-        chain.reshape(images, depth, block, block, height, width).transpose(0, 1, 4, 2, 5, 3)
+        apart = parts.reshape(x, images, depth, block, block, height, width)
+        woven = parts.transpose(apart, 0, 1, 4, 2, 5, 3)
     else:
-        chain.reshape(images, block, block, depth, height, width).transpose(0, 3, 4, 1, 5, 2)
-    return chain.reshape(images, depth, height * block, width * block).end()
+        apart = parts.reshape(x, images, block, block, depth, height, width)
+        woven = parts.transpose(apart, 0, 3, 4, 1, 5, 2)
+    return parts.end(woven, (images, depth, height * block, width * block))
 
 
 def _pixels_last(node: ir.Node) -> bool:
@@ -150,13 +154,13 @@ def _pixels_last(node: ir.Node) -> bool:
 
 
 def _space_to_depth(node: ir.Node, draft: Draft) -> list[Step]:
-    chain = Chain(node, draft)
-    images, channels, height, width = chain.shape
+    parts, x = Composition(node, draft), input_name(node)
+    images, channels, height, width = parts.shape(x)
     block = node.attributes["blocksize"].as_int()
     height, width = height // block, width // block
     perm = (0, 1, 3, 5, 2, 4) if _pixels_last(node) else (0, 3, 5, 1, 2, 4)
-    chain.reshape(images, channels, height, block, width, block).transpose(*perm)
-    return chain.reshape(images, block**2 * channels, height, width).end()
+    woven = parts.transpose(parts.reshape(x, images, channels, height, block, width, block), *perm)
+    return parts.end(woven, (images, block**2 * channels, height, width))
 
 
 def _shape(node: ir.Node, draft: Draft) -> None:

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 
-import numpy as np
 import onnx_ir as ir
 
-from openwork.lowering.draft import Draft, Unsupported
-from openwork.lowering.operators.rule import Chain, Operator
-from openwork.lowering.steps import AveragePool, Binary, MaxPool, Step, Unary
+from openwork.lowering.draft import Draft, Unsupported, input_name
+from openwork.lowering.operators.compose import Composition
+from openwork.lowering.operators.rule import Operator
+from openwork.lowering.steps import AveragePool, MaxPool, Step
 from openwork.lowering.windows import Window, window_of
 
 
@@ -17,7 +17,8 @@ def _max_pool(node: ir.Node, draft: Draft) -> Sequence[Step]:
     """Only the values, not their indices. With 1, 2 or 3 spatial dimensions."""
     if node.attributes.get_int("storage_order", 0):
         raise Unsupported("storage_order is set")
-    return _pooled(Chain(node, draft), _window(node), _largest).end()
+    parts = Composition(node, draft)
+    return parts.end(_pooled(parts, input_name(node), _window(node), _largest))
 
 
 def _average_pool(node: ir.Node, draft: Draft) -> Sequence[Step]:
@@ -25,24 +26,18 @@ def _average_pool(node: ir.Node, draft: Draft) -> Sequence[Step]:
     window = _window(node)
     if not node.attributes.get_int("count_include_pad", 0):
         window = replace(window, given=(0,) * len(window.pads))
-    return _pooled(Chain(node, draft), window, _mean).end()
+    parts = Composition(node, draft)
+    return parts.end(_pooled(parts, input_name(node), window, _mean))
 
 
 def _lp_pool(node: ir.Node, draft: Draft) -> Sequence[Step]:
     """(sum |x|^p)^(1/p) of each window, from the mean of the powers."""
     window, power = _window(node), node.attributes.get_int("p", 2)
     window = replace(window, given=window.pads)  # padding adds nothing, but counts: the sum is what is wanted
-    chain = Chain(node, draft)
-    chain.then(lambda name, x, y: Unary(name, x, y, "abs"), chain.shape)
-    _with_constant(chain, draft, "pow", power)
-    _pooled(chain, window, _mean)
-    _with_constant(chain, draft, "mul", prod(window.kernel))
-    return _with_constant(chain, draft, "pow", 1 / power).end()
-
-
-def _with_constant(chain: Chain, draft: Draft, function: str, number: float) -> Chain:
-    other = draft.add_constant(f"{chain.at}/{function}", np.array(number, np.float32))
-    return chain.then(lambda name, x, y: Binary(name, (x, other), y, function), chain.shape)  # type: ignore[arg-type]
+    parts = Composition(node, draft)
+    powers = parts.binary("pow", parts.unary("abs", input_name(node)), parts.constant(power))
+    sums = parts.scaled(_pooled(parts, powers, window, _mean), prod(window.kernel))
+    return parts.end(parts.binary("pow", sums, parts.constant(1 / power)))
 
 
 def _window(node: ir.Node) -> Window:
@@ -58,15 +53,20 @@ def _mean(window: Window, name: str, x: str, y: str) -> AveragePool:
     return AveragePool(name, x, y, window.kernel, window.strides, window.pads, window.dilations, window.given)
 
 
-def _pooled(chain: Chain, window: Window, pool: Callable[[Window, str, str, str], Step]) -> Chain:
+def _pooled(parts: Composition, x: str, window: Window, pool: Callable[[Window, str, str, str], Step]) -> str:
     """A pool over 1 or 2 dimensions; over 3 one over the last two, then one over the first.
 
     The largest of the largest is the largest. A mean of means is the mean, for each is of equally many elements.
     """
-    images, channels, *sizes = chain.shape
+    dtype = parts.dtype(x)
+
+    def pooled(x: str, window: Window, *shape: int) -> str:
+        return parts.step(lambda name, y: pool(window, name, x, y), shape, dtype)
+
+    images, channels, *sizes = parts.shape(x)
     out = [_steps(window, axis, size) for axis, size in enumerate(sizes)]
     if len(sizes) < 3:
-        return chain.then(lambda name, x, y: pool(window, name, x, y), (images, channels, *out))
+        return pooled(x, window, images, channels, *out)
     if len(sizes) > 3:
         raise Unsupported(f"it has {len(sizes)} spatial dimensions; openwork takes 1, 2 or 3")
     depth, height, width = sizes
@@ -78,11 +78,11 @@ def _pooled(chain: Chain, window: Window, pool: Callable[[Window, str, str, str]
         (*deep.dilations, 1),
         (deep.given[0], 0, deep.given[1], 0),
     )
-    chain.reshape(images, channels * depth, height, width)
-    chain.then(lambda name, x, y: pool(flat, name, x, y), (images, channels * depth, *out[1:]))
-    chain.reshape(images, channels, depth, out[1] * out[2])
-    chain.then(lambda name, x, y: pool(deep, name, x, y), (images, channels, out[0], out[1] * out[2]))
-    return chain.reshape(images, channels, *out)
+    y = parts.reshape(x, images, channels * depth, height, width)
+    y = pooled(y, flat, images, channels * depth, *out[1:])
+    y = parts.reshape(y, images, channels, depth, out[1] * out[2])
+    y = pooled(y, deep, images, channels, out[0], out[1] * out[2])
+    return parts.reshape(y, images, channels, *out)
 
 
 def _steps(window: Window, axis: int, size: int) -> int:

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from openwork.graph import static_shape
 from openwork.lowering.draft import Draft, Unsupported, input_name
+from openwork.lowering.operators.compose import Composition
 from openwork.lowering.operators.moving import padded
-from openwork.lowering.operators.rule import ANY, Chain, Operator
+from openwork.lowering.operators.rule import ANY, Operator
 from openwork.lowering.steps import Resampling, Resize, Step
 
 
@@ -52,7 +53,8 @@ def _resize(node: ir.Node, draft: Draft) -> list[Step]:
     crops = kernel.coordinates == "tf_crop_and_resize"
     region = _numbers(node, draft, 1, "region of interest") if crops else [0.0] * len(axes) + [1.0] * len(axes)
     return _resized(
-        Chain(node, draft),
+        Composition(node, draft),
+        input_name(node),
         {axis: (result[axis], scales[i], (region[i], region[i + len(axes)])) for i, axis in enumerate(axes)},
         kernel,
         node.attributes.get_float("extrapolation_value", 0.0),
@@ -66,13 +68,18 @@ def _numbers(node: ir.Node, draft: Draft, index: int, role: str) -> list[float]:
 
 
 def _resized(
-    chain: Chain, axes: Mapping[int, tuple[int, float, tuple[float, float]]], kernel: _Kernel, outside: float
+    parts: Composition,
+    x: str,
+    axes: Mapping[int, tuple[int, float, tuple[float, float]]],
+    kernel: _Kernel,
+    outside: float,
 ) -> list[Step]:
     """axes: size, scale and region of each axis. What lies outside of the input becomes `outside` (only crops do)."""
-    shape, pads = list(chain.shape), [0] * (2 * len(chain.shape))
+    shape = list(parts.shape(x))
+    pads = [0] * (2 * len(shape))
     tables = []
     for axis, (size, scale, region) in axes.items():
-        given = chain.shape[axis]
+        given = shape[axis]
         if size == given and scale == 1 and region == (0.0, 1.0):
             continue
         at = _coordinates(kernel.coordinates, given, size, scale, region)
@@ -84,11 +91,10 @@ def _resized(
             at = at[inside]
         shape[axis] = len(at)
         tables.append(_table(axis, at, given, scale, kernel))
-    if any(table.weights is not None for table in tables) and chain.dtype != "float32":
-        raise Unsupported(f"mode {kernel.mode!r} on {chain.dtype}; openwork takes float32 here")
-    if tables:
-        chain.then(lambda name, x, y: Resize(name, x, y, tuple(tables)), shape)
-    return padded(chain, pads, value=outside).end()
+    if any(table.weights is not None for table in tables) and parts.dtype(x) != "float32":
+        raise Unsupported(f"mode {kernel.mode!r} on {parts.dtype(x)}; openwork takes float32 here")
+    y = parts.step(lambda name, y: Resize(name, x, y, tuple(tables)), shape, parts.dtype(x)) if tables else x
+    return parts.end(padded(parts, y, pads, value=outside))
 
 
 def _coordinates(
@@ -169,11 +175,12 @@ def _keys(distance: NDArray[np.float64], a: float) -> NDArray[np.float64]:
 
 def _upsample(node: ir.Node, draft: Draft) -> list[Step]:
     """What Resize was called before opset 10."""
-    chain, mode = Chain(node, draft), node.attributes.get_string("mode", "nearest")
+    mode = node.attributes.get_string("mode", "nearest")
     scales: Sequence[float] = _numbers(node, draft, 1, "scales") or node.attributes.get_floats("scales", [])
     result = static_shape(node.outputs[0])
     axes = {axis: (size, scales[axis], (0.0, 1.0)) for axis, size in enumerate(result)}
-    return _resized(chain, axes, _Kernel(mode, "asymmetric", "floor", 0, False, False), 0)
+    kernel = _Kernel(mode, "asymmetric", "floor", 0, False, False)
+    return _resized(Composition(node, draft), input_name(node), axes, kernel, 0)
 
 
 OPERATORS: Mapping[str, Operator] = {

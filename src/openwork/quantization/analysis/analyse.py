@@ -1,8 +1,8 @@
 """How far quantization moves each tensor: by the layer's own error, and by all that has accumulated before it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from math import inf, log10, sqrt
+from dataclasses import dataclass
+from math import inf, isfinite, log10, sqrt
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,9 @@ from openwork.quantization.analysis.own_errors import own_errors_model
 
 Values = Mapping[str, NDArray[Any]]
 Runner = Callable[[Values], Values]
+
+# Squares of larger numbers, such as masks of -3.4e38, are summed in float64.
+_LARGE = 1e12
 
 
 @dataclass(frozen=True)
@@ -93,27 +96,32 @@ def analyse(
             onnxruntime ("fake" quantization).
         output: the tensor whose error is final; every output of the network if None.
         threads: of onnxruntime.
-    Raises: ModelError: the two are not the same network. DataError: no batch.
+    Raises: ModelError: the two are not the same network, or one of them gives NaN or infinity where the other does
+        not. DataError: no batch.
     """
-    coded = coded_tensors(model, quantized)
+    _check_inputs(model, quantized)
+    codings = tuple(coded_tensors(model, quantized))
+    coded = {each.name: each for each in reversed(codings)}
     rows = _rows(model, quantized, coded)
     if not rows:
         raise ModelError("the quantized model has no tensor of the float one; quantize this very model")
-    local, own_names = own_errors_model(model, quantized, coded)
-    references = Evaluator(
-        local, [*(row.tensor for row in rows), *(own_names[row.tensor] for row in rows)], threads=threads
-    )
-    outputs = [output] if output is not None else [str(value.name) for value in model.graph.outputs]
-    known = {*(row.tensor for row in rows), *(str(value.name) for value in model.graph.outputs)}
-    if not known.issuperset(outputs):
-        raise ModelError(f"output {output!r}: is no tensor of both models; choose from {', '.join(sorted(known))}")
+    results_of = [str(value.name) for value in model.graph.outputs if not value.is_graph_input()]
+    outputs = results_of if output is None else [output]
+    known = {row.tensor for row in rows} | _names(quantized).keys() & set(results_of)
+    for name in outputs:
+        if name not in known:
+            raise ModelError(f"output {name!r}: is no tensor of both models; choose from {', '.join(sorted(known))}")
+    own_model, reads = own_errors_model(quantized, codings)
+    references = Evaluator(model, [*(row.tensor for row in rows), *reads.values()], threads=threads)
+    own = _float_runner(own_model, coded, rows, threads)
     run = _integer_runner(quantized, coded, rows) if true_integers else _float_runner(quantized, coded, rows, threads)
     count = 0
-    finals = {name: _Sums() for name in outputs}
+    finals = {name: _Sums(name) for name in outputs}
     for batch in batches:
         values, results = references.run(batch), run(batch)
+        own_values = own({**batch, **{new: values[name] for new, name in reads.items()}})
         for row in rows:
-            row.update(values[row.tensor], values[own_names[row.tensor]], results[row.tensor])
+            row.update(values[row.tensor], own_values[row.tensor], results[row.tensor])
         for name, sums in finals.items():
             sums.update(values[name], results[name])
         count += 1
@@ -122,10 +130,25 @@ def analyse(
     return Analysis(tuple(row.result() for row in rows), {name: sums.error() for name, sums in finals.items()}, count)
 
 
+def _check_inputs(model: ir.Model, quantized: ir.Model) -> None:
+    theirs, ours = (
+        ", ".join(f"{value.name} {value.dtype}{list(value.shape or ())}" for value in graph.inputs)
+        for graph in (quantized.graph, model.graph)
+    )
+    if theirs != ours:
+        raise ModelError(f"the quantized model takes {theirs}, the float one {ours}; quantize this very model")
+
+
+def _names(model: ir.Model) -> dict[str | None, ir.Value]:
+    """Every tensor that a node computes, by name."""
+    return {value.name: value for node in model.graph for value in node.outputs}
+
+
 @dataclass
 class _Sums:
     """Sums over all elements of a reference r and of d, the value's difference from it."""
 
+    tensor: str
     signal: float = 0
     noise: float = 0
     product: float = 0
@@ -135,18 +158,27 @@ class _Sums:
     count: int = 0
 
     def update(self, reference: NDArray[Any], value: NDArray[Any]) -> None:
-        r = reference.astype(np.float32, copy=False).ravel()
-        d = value.astype(np.float32, copy=False).ravel() - r
+        r, v = (array.astype(np.float32, copy=False).ravel() for array in (reference, value))
+        if not np.isfinite([r.min(), r.max()]).all():  # -inf hides elements from a Softmax
+            both = np.isfinite(r) | (r != v)
+            r, v = r[both], v[both]
+        if max(r.max(initial=0), -r.min(initial=0)) > _LARGE:
+            r, v = r.astype(np.float64), v.astype(np.float64)
+        with np.errstate(invalid="ignore", over="ignore"):
+            d = v - r
+            noise = float(d @ d)
+        if not isfinite(noise):
+            raise ModelError(f"tensor {self.tensor!r}: one model gives NaN or infinity, the other does not")
         self.signal += float(r @ r)
-        self.noise += float(d @ d)
+        self.noise += noise
         self.product += float(r @ d)
-        self.largest = max(self.largest, float(d.max()), -float(d.min()))
-        self.low, self.high = min(self.low, float(r.min())), max(self.high, float(r.max()))
+        self.largest = max(self.largest, float(d.max(initial=0)), -float(d.min(initial=0)))
+        self.low, self.high = min(self.low, float(r.min(initial=inf))), max(self.high, float(r.max(initial=-inf)))
         self.count += r.size
 
     def error(self) -> Error:
         ratio = inf if self.noise == 0 else self.signal / self.noise
-        mean_square = self.noise / self.count
+        mean_square = self.noise / max(self.count, 1)
         psnr = inf if mean_square == 0 else _decibel((self.high - self.low) ** 2 / mean_square)
         return Error(self._distance(), _decibel(ratio), psnr, self.largest)
 
@@ -176,9 +208,10 @@ class _Row:
     operator: str
     tensor: str
     params: QuantParams | None
-    own: _Sums = field(default_factory=_Sums)
-    accumulated: _Sums = field(default_factory=_Sums)
     outside: int = 0
+
+    def __post_init__(self) -> None:
+        self.own, self.accumulated = _Sums(self.tensor), _Sums(self.tensor)
 
     def update(self, reference: NDArray[Any], own: NDArray[Any], result: NDArray[Any]) -> None:
         self.own.update(reference, own)
@@ -196,7 +229,7 @@ class _Row:
             32 if self.params is None else self.params.bits,
             self.own.error(),
             self.accumulated.error(),
-            self.outside / self.own.count,
+            self.outside / max(self.own.count, 1),
         )
 
 
@@ -208,13 +241,19 @@ def _representable(params: QuantParams) -> tuple[float, float]:
 
 def _rows(model: ir.Model, quantized: ir.Model, coded: Mapping[str, Coded]) -> list[_Row]:
     """A row for each float tensor that both networks have, but for those that a Relu or Clip takes in."""
-    theirs = {value.name for node in quantized.graph for value in node.outputs}
+    theirs = _names(quantized)
     rows = []
     for node in model.graph:
         value, layer = node.outputs[0], node
         name = str(value.name)
         if value.dtype != ir.DataType.FLOAT or not (name in coded or name in theirs) or _is_taken_in(value, coded):
             continue
+        other = theirs[coded[name].dequantized if name in coded else name]
+        if other.shape != value.shape:
+            raise ModelError(
+                f"tensor {name!r}: is {list(value.shape or ())} in the float model, {list(other.shape or ())} in the "
+                "quantized one; quantize this very model"
+            )
         source = node.inputs[0].producer() if node.inputs and node.inputs[0] is not None else None
         if source is not None and _is_taken_in(source.outputs[0], coded):
             layer = source

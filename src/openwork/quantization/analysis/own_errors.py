@@ -6,7 +6,8 @@ import onnx_ir as ir
 
 from openwork.quantization.analysis.coded import Coded
 
-_READ = "read/"
+_FLOAT = "float/"  # tensors of the float network
+_READ = "read/"  # the same, quantized and dequantized
 
 
 def own_errors_model(quantized: ir.Model, coded: Iterable[Coded]) -> tuple[ir.Model, Mapping[str, str]]:
@@ -14,12 +15,12 @@ def own_errors_model(quantized: ir.Model, coded: Iterable[Coded]) -> tuple[ir.Mo
 
         before:  t = layer(...)    t ──► Q ──► DQ ──► next layer ──► u ──► Q ──► DQ
         after:   t = layer(...)    t ──► Q ──► DQ                                 the layer's own error
-                            read/t ────► Q ──► DQ ──► next layer ──► u ──► Q ──► DQ
+                            float/t ───► Q ──► DQ ──► next layer ──► u ──► Q ──► DQ
 
     What quantized layers compute before a tensor is quantized again, such as the sum in front of a Relu, or a
     float island, goes on from layer to layer.
 
-    Returns: the model; and by each new input (`read/t`) the float network's tensor to feed it with (`t`).
+    Returns: the model; and by each new input (`float/t`) the float network's tensor to feed it with (`t`).
     """
     own = quantized.clone()
     graph = own.graph
@@ -32,7 +33,7 @@ def own_errors_model(quantized: ir.Model, coded: Iterable[Coded]) -> tuple[ir.Mo
         if source.is_graph_input():
             continue  # what the float network has, too
         if each.name not in read:
-            read[each.name] = ir.val(_READ + each.name, type=source.type, shape=source.shape)
+            read[each.name] = ir.val(_FLOAT + each.name, ir.DataType.FLOAT, source.shape)
             graph.inputs.append(read[each.name])
         _read_instead(quantize, read[each.name])
     return own, {str(value.name): name for name, value in read.items()}
@@ -41,11 +42,13 @@ def own_errors_model(quantized: ir.Model, coded: Iterable[Coded]) -> tuple[ir.Mo
 def _read_instead(quantize: ir.Node, tensor: ir.Value) -> None:
     """Let all that dequantizes the result of a QuantizeLinear read `tensor`, quantized alike, instead."""
     assert isinstance(quantize.graph, ir.Graph)
+    coding = _copy(quantize, tensor)
     for back in [use.node for use in quantize.outputs[0].uses() if use.node.op_type == "DequantizeLinear"]:
-        coding = _copy(quantize, tensor)
         result = _copy(back, coding.outputs[0])
-        back.outputs[0].replace_all_uses_with(result.outputs[0], replace_graph_outputs=False)
-        quantize.graph.insert_after(quantize, [coding, result])
+        for user, index in list(back.outputs[0].uses()):
+            user.replace_input_with(index, result.outputs[0])
+        quantize.graph.insert_after(quantize, result)
+    quantize.graph.insert_after(quantize, coding)
 
 
 def _copy(node: ir.Node, source: ir.Value) -> ir.Node:

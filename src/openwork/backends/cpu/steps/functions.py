@@ -7,7 +7,7 @@ from math import inf, prod
 import numpy as np
 
 from openwork.backends.cpu.layout import LANE, Planes
-from openwork.backends.cpu.plan import Address, Plan, Value, stored_bytes, stored_zero_point
+from openwork.backends.cpu.plan import Address, Plan, Value, lane0, stored_bytes, stored_zero_point
 from openwork.backends.cpu.steps.copying import MOST_AXES, broadcast_strides
 from openwork.backends.cpu.steps.descriptors import ITEMS_A_THREAD, requantize, zero_point
 from openwork.errors import BuildError
@@ -19,7 +19,7 @@ F32_UNARY = (
     *("leaky_relu", "log", "mish", "neg", "reciprocal", "round", "sigmoid", "sign", "silu", "sin", "softplus"),
     *("softsign", "sqrt", "tanh", "thresholded_relu"),
 )
-F32_BINARY = ("add", "div", "fmod", "max", "min", "mul", "pow", "prelu", "sub")
+F32_BINARY = ("add", "div", "fmod", "max", "min", "mod", "mul", "pow", "prelu", "sub")
 ARITHMETIC = ("add", "div", "fmod", "max", "min", "mod", "mul", "pow", "sub", "abs", "neg", "sign")
 COMPARISONS = ("equal", "greater", "greater_equal")
 LOGIC = ("and", "or", "xor", "equal", "not")
@@ -207,20 +207,21 @@ def _planar_or_plain(
         _plain(plan, kernel, fields, inputs, output)
         return
     operands = [_operand(plan, name, shape) for name in inputs]
-    layout = plan.new_planar(output, padding)
-    assert isinstance(layout.layout, Planes)
+    target = plan.new_planar(output, padding)
+    assert isinstance(target.layout, Planes)
     where: dict[str, Value] = {
         "input": _three([operand.at for operand in operands]),
-        "planes": plan.planes(layout),
-        "groups": layout.layout.groups,
+        "planes": plan.planes(target),
+        "groups": target.layout.groups,
         "image": _three([operand.image for operand in operands]),
         "plane": _three([operand.plane for operand in operands]),
         "repeat": _three([operand.repeat for operand in operands]),
     }
-    plan.call(kernel, {**fields, **where}, layout.layout.planes)
+    plan.call(kernel, {**fields, **where}, target.layout.planes)
 
 
 def _aligned(small: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape with as many dimensions as the one it broadcasts to."""
     return (1,) * (len(shape) - len(small)) + small
 
 
@@ -241,9 +242,8 @@ def _operand(plan: Plan, name: str, shape: tuple[int, ...]) -> _Operand:
         layout = source.layout
         assert isinstance(layout, Planes)
         stride = LANE * layout.stride
-        plane = stride if channels > 1 else 0
-        at = Address(source.address.space, source.address.index, source.address.offset + LANE * layout.lead)
-        return _Operand(at, layout.groups * stride if images > 1 else 0, plane, 0)
+        image, plane = layout.groups * stride if images > 1 else 0, stride if channels > 1 else 0
+        return _Operand(lane0(source), image, plane, 0)
     size = np.dtype(plan.dtype(name)).itemsize
     image, at = size * channels if images > 1 else 0, plan.plain(name).address
     return _Operand(at, image, LANE, LANE) if channels > 1 else _Operand(at, image, 0, size)

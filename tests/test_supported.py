@@ -1,0 +1,120 @@
+"""docs/supported.md is what the rules say, and what it says is so."""
+
+import re
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+
+from openwork.cli import main
+from openwork.errors import ModelError, UnsupportedError
+from openwork.frontends.tflite.operators import OPERATORS as TFLITE
+from openwork.lowering import Dequantize, Quantize, lower
+from openwork.lowering.operators import OPERATORS
+from openwork.passes import canonicalise
+from openwork.quantization import calibrate, quantize, strategy
+from openwork.report.supported import REWRITTEN, markdown, onnx_operators, operators_not_taken
+from tests.backends.cpu.onnx_nodes import cases, shape_inputs
+from tests.cli.conftest import Ask, ask
+
+__all__ = ["ask"]
+
+FLOAT = onnx.TensorProto.FLOAT
+WITH_CONSTANTS = ("Conv", "Gemm", "MatMul", "Clip", "Gather")
+PAGE = Path(__file__).parents[1] / "docs" / "supported.md"
+
+
+def test_the_committed_page_is_the_one_that_the_rules_give() -> None:
+    assert PAGE.read_text() == markdown(), "run `openwork operators --markdown docs/supported.md`"
+
+
+def test_every_operator_of_onnx_is_somewhere() -> None:
+    everywhere = {schema.name for schema in onnx.defs.get_all_schemas() if not schema.domain and not schema.deprecated}
+    not_taken = {name for names in operators_not_taken().values() for name in names}
+    assert not_taken | set(OPERATORS) | set(REWRITTEN) | {"Constant"} >= everywhere
+    assert not not_taken & {*OPERATORS, *REWRITTEN}
+    table, _ = PAGE.read_text().split("### What the backends lack")
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == sorted(OPERATORS)
+
+
+@pytest.mark.parametrize("name", [each.name for each in onnx_operators() if each.integers is not None])
+def test_what_has_an_integer_form_runs_in_integers(name: str) -> None:
+    """Some node case of onnx about the operator, quantized, computes on int8 alone."""
+    tried = [computes_on_integers(model) for model in models_of(name)]
+    assert tried, "no case"
+    assert any(tried), "every case stays in floats"
+
+
+@pytest.mark.parametrize("name", ["Softmax", "LayerNormalization", "Div"])
+def test_what_has_none_stays_in_floats(name: str) -> None:
+    assert not any(computes_on_integers(model) for model in models_of(name))
+
+
+def models_of(operator: str) -> list[ir.Model]:
+    """Cases of one node on float32, with a Relu behind it, for nothing is quantized where elements only move.
+
+    All but the first input is constant where the operator has a weight, bounds or indices.
+    """
+    found = []
+    for case in cases().values():
+        nodes, outputs = case.model.graph.node, case.model.graph.output
+        inputs = case.model.graph.input
+        if [node.op_type for node in nodes] != [operator] or inputs[0].type.tensor_type.elem_type != FLOAT:
+            continue
+        model = onnx.ModelProto()
+        model.CopyFrom(case.model)
+        values = dict(zip([value.name for value in inputs], case.data_sets[0][0], strict=False))
+        fixed = set(list(values)[1:] if operator in WITH_CONSTANTS else shape_inputs(model.graph))
+        for value in [value for value in model.graph.input if value.name in fixed]:
+            model.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(values[value.name]), value.name))
+            model.graph.input.remove(value)
+        model.graph.node.append(onnx.helper.make_node("Relu", [outputs[0].name], ["positive"]))
+        del model.graph.output[:]
+        model.graph.output.append(outputs[0])
+        model.graph.output[0].name = "positive"
+        graph = ir.from_proto(model)
+        with suppress(ModelError):  # dimensions of size zero
+            canonicalise(graph)
+            found.append(graph)
+    return found
+
+
+def computes_on_integers(model: ir.Model) -> bool:
+    """Whether the model, quantized, computes on integers only."""
+    shapes = {str(value.name): [int(size) for size in value.shape or ()] for value in model.graph.inputs}
+    data = [{name: np.random.default_rng(0).random(shape, np.float32) for name, shape in shapes.items()}]
+    try:
+        program = lower(quantize(model, calibrate(model, data), strategy("minmax")))
+    except (ModelError, UnsupportedError):  # no elements, or a mode that openwork or onnxruntime lacks
+        return False
+    computed = [step.output for step in program.steps if not isinstance(step, Quantize | Dequantize)]
+    return bool(computed) and all(program.buffers[name].dtype == "int8" for name in computed)
+
+
+@pytest.mark.parametrize("frontend", ["onnx", "tflite", "torchscript"])
+def test_the_command_lists_them(frontend: str, ask: Ask, capsys: pytest.CaptureFixture[str]) -> None:
+    result = ask("operators", frontend)
+    names = [each["name"] for each in result["operators"]]
+    assert result["frontend"] == frontend
+    assert names == sorted(names)
+    assert main(["operators", frontend]) == 0
+    shown = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert shown == names
+    if frontend == "tflite":
+        assert names == sorted(TFLITE)
+
+
+def test_the_figures_of_an_operator(ask: Ask) -> None:
+    by_name = {each["name"]: each for each in ask("operators")["operators"]}
+    assert by_name["Conv"]["bits"] == {"interpreter": 16, "cpu": 8}
+    assert by_name["Sigmoid"]["bits"] == {"interpreter": 8, "cpu": 8}
+    assert by_name["Softmax"]["integers"] is None
+    assert "training_mode" in by_name["Dropout"]["note"]
+
+
+def test_the_command_writes_the_page(tmp_path: Path) -> None:
+    assert main(["operators", "--markdown", str(tmp_path / "s.md")]) == 0
+    assert (tmp_path / "s.md").read_text() == PAGE.read_text()
