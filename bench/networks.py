@@ -273,8 +273,8 @@ def page(rows: list[Row], threads: int) -> str:
 
 Written by `python -m bench.networks -o docs/networks.md`.
 
-Every network of `openwork zoo`, with random weights of which {SPARSITY:.0%} were cut by magnitude, except in the first
-and in depthwise convolutions. One input, {threads} threads, {processor()}, openwork {__version__}, onnxruntime
+Networks of `openwork zoo` with random weights, of which {SPARSITY:.0%} were cut by magnitude, except in the first
+convolution and in depthwise ones. One input, {threads} threads, {processor()}, openwork {__version__}, onnxruntime
 {version("onnxruntime")}. Both engines run the same graph and take turns; latencies are medians.
 
 - **sparsity**: zeros among all weights. **in integers**: how much of the multiply-accumulates with weights is of

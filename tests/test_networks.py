@@ -1,7 +1,6 @@
 """Every network of the zoo, small, through the whole road: exported, quantized, compiled, run beside onnxruntime."""
 
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +25,9 @@ SMALL = {"resnet20": 16, "bert_mini": 16, "ds_cnn": 10, "autoencoder": 640}
 # Where 32 pixels would leave one to the last layers: nothing to average, and onnxruntime 1.31 takes the softmax of one
 # quantized element for 0.
 SMALL |= dict.fromkeys(("resnet50", "swin_tiny", "segformer_b0"), 64)
-LARGEST_DISTANCE = {"fp32": 1e-8, "int8": 1e-3}
+# Convolutional networks of integers are mostly equal bit for bit. Behind LayerNormalization and Softmax, which
+# onnxruntime computes in floats, one rounding that falls on the other side moves all that follows.
+LARGEST_DISTANCE = {"fp32": 1e-8, "int8": 1e-2}
 # Of the multiply-accumulates with weights, how many have to be of integers.
 INTEGER_SHARE = 0.95
 
@@ -50,7 +51,6 @@ def network(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callabl
     folder = (folder if worker_id == "master" else folder.parent) / "networks"
     folder.mkdir(exist_ok=True)
 
-    @cache
     def find(name: str) -> ir.Model:
         file = folder / f"{name}.onnx"
         if not file.exists():

@@ -9,26 +9,22 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from openwork.cli import main
-from openwork.errors import ModelError, UnsupportedError
-from openwork.frontends.tflite.operators import OPERATORS as TFLITE
+from openwork.errors import ModelError, OpenworkError
 from openwork.lowering import Dequantize, Quantize, lower
 from openwork.lowering.operators import OPERATORS
 from openwork.passes import canonicalise
 from openwork.quantization import calibrate, quantize, strategy
 from openwork.report.supported import REWRITTEN, markdown, onnx_operators, operators_not_taken
 from tests.backends.cpu.onnx_nodes import cases, shape_inputs
-from tests.cli.conftest import Ask, ask
-
-__all__ = ["ask"]
 
 FLOAT = onnx.TensorProto.FLOAT
-WITH_CONSTANTS = ("Conv", "Gemm", "MatMul", "Clip", "Gather")
+WITH_CONSTANTS = ("Conv", "Gemm", "MatMul", "Clip", "Gather", "Pad")
+NEWEST = 24  # of the opsets that onnxruntime takes, with version 12 of the format
 PAGE = Path(__file__).parents[1] / "docs" / "supported.md"
 
 
 def test_the_committed_page_is_the_one_that_the_rules_give() -> None:
-    assert PAGE.read_text() == markdown(), "run `openwork operators --markdown docs/supported.md`"
+    assert PAGE.read_text(encoding="utf-8") == markdown(), "run `openwork operators --markdown docs/supported.md`"
 
 
 def test_every_operator_of_onnx_is_somewhere() -> None:
@@ -71,6 +67,10 @@ def models_of(operator: str) -> list[ir.Model]:
         for value in [value for value in model.graph.input if value.name in fixed]:
             model.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(values[value.name]), value.name))
             model.graph.input.remove(value)
+        model.opset_import[0].version = min(model.opset_import[0].version, NEWEST)
+        model.ir_version = min(model.ir_version, 12)
+        if operator == "Pad":
+            model.graph.node[0].input[2] = ""  # zeros, which every scale has
         model.graph.node.append(onnx.helper.make_node("Relu", [outputs[0].name], ["positive"]))
         del model.graph.output[:]
         model.graph.output.append(outputs[0])
@@ -88,33 +88,7 @@ def computes_on_integers(model: ir.Model) -> bool:
     data = [{name: np.random.default_rng(0).random(shape, np.float32) for name, shape in shapes.items()}]
     try:
         program = lower(quantize(model, calibrate(model, data), strategy("minmax")))
-    except (ModelError, UnsupportedError):  # no elements, or a mode that openwork or onnxruntime lacks
+    except OpenworkError:  # no elements, or a mode that openwork or onnxruntime lacks
         return False
     computed = [step.output for step in program.steps if not isinstance(step, Quantize | Dequantize)]
     return bool(computed) and all(program.buffers[name].dtype == "int8" for name in computed)
-
-
-@pytest.mark.parametrize("frontend", ["onnx", "tflite", "torchscript"])
-def test_the_command_lists_them(frontend: str, ask: Ask, capsys: pytest.CaptureFixture[str]) -> None:
-    result = ask("operators", frontend)
-    names = [each["name"] for each in result["operators"]]
-    assert result["frontend"] == frontend
-    assert names == sorted(names)
-    assert main(["operators", frontend]) == 0
-    shown = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
-    assert shown == names
-    if frontend == "tflite":
-        assert names == sorted(TFLITE)
-
-
-def test_the_figures_of_an_operator(ask: Ask) -> None:
-    by_name = {each["name"]: each for each in ask("operators")["operators"]}
-    assert by_name["Conv"]["bits"] == {"interpreter": 16, "cpu": 8}
-    assert by_name["Sigmoid"]["bits"] == {"interpreter": 8, "cpu": 8}
-    assert by_name["Softmax"]["integers"] is None
-    assert "training_mode" in by_name["Dropout"]["note"]
-
-
-def test_the_command_writes_the_page(tmp_path: Path) -> None:
-    assert main(["operators", "--markdown", str(tmp_path / "s.md")]) == 0
-    assert (tmp_path / "s.md").read_text() == PAGE.read_text()

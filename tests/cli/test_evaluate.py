@@ -77,9 +77,7 @@ def test_limit_and_names_of_tensors(road: Path, labelled: Path, ask: Ask) -> Non
     assert rows(result)["float.onnx", None][::2] == (pytest.approx(1 / 3), 3)
 
 
-def test_strategies_are_columns(
-    road: Path, labelled: Path, ask: Ask, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_strategies_are_columns(road: Path, labelled: Path, ask: Ask, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["evaluate", road / "float.onnx", "--data", road / "images.npy", "--labels", labelled / "labels.npy"]
     calibrated = ["--calibration", road / "images.npy", "--strategy", "all", "--strategy", "symmetry_max_t"]
     found = rows(ask(*command, *calibrated))

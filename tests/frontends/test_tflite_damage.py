@@ -52,12 +52,13 @@ def small_network():
 SMALL = small_network()
 
 
-def survives(path, content):
-    """Whether a file loads; if not, it says so in one line that names it."""
+def survives(path, content, *, canonical=True):
+    """Whether a file loads; if not, it says so in one line that names it. canonical: go on with what loads."""
     path.write_bytes(content)
     try:
         model = load_model(path)
-        canonicalise(model)
+        if canonical:
+            canonicalise(model)
     except ModelError as error:
         assert "\n" not in str(error)
         return False
@@ -87,11 +88,11 @@ def test_truncations_of_a_small_file(tmp_path):
 
 @pytest.mark.slow
 def test_single_flipped_bytes(tmp_path):
-    rng, loaded, tried = np.random.default_rng(1), 0, 2500
-    for _ in range(tried):
+    rng, loaded, tried = np.random.default_rng(1), 0, 1500
+    for index in range(tried):
         content = bytearray(SMALL)
         content[rng.integers(len(content))] ^= rng.integers(1, 256)
-        loaded += survives(tmp_path / "m.tflite", bytes(content))
+        loaded += survives(tmp_path / "m.tflite", bytes(content), canonical=index % 3 == 0)
     print(f"{tried} flipped bytes tried, {loaded} files still load")
     assert 0 < loaded < tried
 
@@ -104,7 +105,7 @@ def test_numbers_written_over(tmp_path):
         for word in words:
             content = bytearray(SMALL)
             content[position : position + 4] = word.to_bytes(4, "little")
-            survives(tmp_path / "m.tflite", bytes(content))
+            survives(tmp_path / "m.tflite", bytes(content), canonical=tried % 4 == 0)
             tried += 1
     print(f"{tried} overwritten words tried")
 

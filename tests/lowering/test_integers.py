@@ -279,11 +279,11 @@ def test_a_result_that_is_an_output_stays_float() -> None:
 
 
 def test_islands_of_both_kinds_stand_side_by_side() -> None:
-    """int8 conv -> float softmax -> int8 conv, and the first result is read by a float operator too."""
+    """int8 conv -> float logarithm of softmax -> int8 conv, and the first result is read by a float operator too."""
     writer = Writer()
     x = integer_input(writer, (1, 16, 8, 8))
     first = writer.requantized(conv_layer(writer, x), 0.05, 120)
-    soft = writer.requantized(writer.op("Softmax", first, axis=1), X_SCALE, 0)
+    soft = writer.requantized(writer.op("LogSoftmax", first, axis=1), X_SCALE, 255)
     y = writer.quantize(conv_layer(writer, soft), 0.01, 100, name="y")
     model = writer.model(y, writer.op("Relu", first, name="also"))
     inputs = random_inputs(model)

@@ -18,17 +18,17 @@ def test_all_unsupported_nodes_are_listed_at_once() -> None:
     writer = Writer()
     x = writer.input("x", (1, 2, 4, 4))
     a = writer.op("Tan", x, name="a")
-    b = writer.op("Relu", writer.op("Conv", a, x, name="weightless"), name="b")
+    b = writer.op("Relu", writer.op("Dropout", a, "", writer.input("t", (), "bool"), name="dropped"), name="b")
     largest = writer.op("MaxPool", x, name="largest", kernel_shape=[2, 2], storage_order=1)
-    deep = writer.op("Reshape", x, writer.constant(np.array([1, 2, 4, 2, 2])))
-    pooled = writer.op("AveragePool", deep, name="pooled", kernel_shape=[1, 1, 1])
+    deep = writer.op("Reshape", x, writer.constant(np.array([1, 2, 4, 2, 1, 2])))
+    pooled = writer.op("AveragePool", deep, name="pooled", kernel_shape=[1, 1, 1, 1])
     with pytest.raises(UnsupportedError) as caught:
         lower(writer.model(b, largest, pooled))
     assert [(node.name, node.operator, node.reason) for node in caught.value.nodes] == [
         ("a.node", "Tan", "openwork does not have this operator"),
-        ("weightless.node", "Conv", "its weight 'x' is not constant"),
+        ("dropped.node", "Dropout", "its training_mode 't' is not constant"),
         ("largest.node", "MaxPool", "storage_order is set"),
-        ("pooled.node", "AveragePool", "it has 3 spatial dimensions; openwork takes 1 or 2"),
+        ("pooled.node", "AveragePool", "it has 4 spatial dimensions; openwork takes 1, 2 or 3"),
     ]
 
 

@@ -259,6 +259,17 @@ def test_linear_resizing_of_integers_is_refused() -> None:
         lower(writer.model(y))
 
 
+def test_padding_with_a_value_of_run_time() -> None:
+    writer = Writer()
+    x, value = writer.input("x", (3, 4), "int32"), writer.input("value", (), "int32")
+    y = writer.op("Pad", x, whole(writer, 2, -1, 0, 3), value, name="y")
+    assert check(writer.model(y)) == ["Slice", "Pad", "Select"]
+    writer = Writer()
+    x, value = writer.input("x", (3, 4)), writer.input("value", ())
+    y = writer.op("Pad", x, whole(writer, 2, 0, 0, 3), value, name="y", mode="edge")
+    assert check(writer.model(y)) == ["Pad"]
+
+
 def test_gather_from_outside_is_refused() -> None:
     writer = Writer()
     y = writer.op("Gather", writer.input("x", (3, 4)), whole(writer, 3), name="y")

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
-from openwork.errors import DataError
+from openwork.errors import DataError, UnsupportedError
 from openwork.graph import evaluate, static_shape
+from openwork.lowering import lower
 from openwork.passes import canonicalise, expand_conv_transpose
 from tests.graphs import operators, to_bytes
 from tests.models import Writer, random_inputs
@@ -121,3 +122,12 @@ def test_scales_of_input_channels_and_run_time_weights_stay():
     assert not expand_conv_transpose(upsampling(writer, weight))
     writer = Writer()
     assert not expand_conv_transpose(upsampling(writer, writer.input("w", (4, 6, 3, 3))))
+
+
+def test_a_result_smaller_than_the_input_is_refused():
+    writer = Writer()
+    x = writer.input("x", (1, 2, 9, 9))
+    model = writer.model(writer.op("ConvTranspose", x, writer.constant(writer.normal(2, 3, 3, 3)), output_shape=[5, 5]))
+    canonicalise(model)
+    with pytest.raises(UnsupportedError, match="its output_shape is smaller than its input"):
+        lower(model)

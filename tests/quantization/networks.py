@@ -10,7 +10,7 @@ from openwork.passes import canonicalise
 
 def network(text: str, *, opset: int = 20, **weights: NDArray[np.generic]) -> ir.Model:
     """A canonical model from ONNX's textual form `(inputs) => (outputs) { nodes }` and its weights."""
-    proto = onnx.parser.parse_model('<ir_version: 10, opset_import: ["" : %d]> network ' % opset + text)
+    proto = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["" : {opset}]> network {text}')
     proto.graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in weights.items())
     model = ir.from_proto(proto)
     canonicalise(model)

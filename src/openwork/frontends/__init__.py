@@ -10,4 +10,13 @@ from openwork.frontends.onnx import load_model
 from openwork.frontends.tensor_spec import TensorSpec, input_specs
 from openwork.frontends.weights import replace_weights
 
-__all__ = ["ImagePreprocess", "TensorSpec", "count_batches", "input_specs", "load_model", "read_batches", "read_one", "replace_weights"]
+__all__ = [
+    "ImagePreprocess",
+    "TensorSpec",
+    "count_batches",
+    "input_specs",
+    "load_model",
+    "read_batches",
+    "read_one",
+    "replace_weights",
+]

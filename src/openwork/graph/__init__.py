@@ -1,5 +1,6 @@
 """What the in-memory network means: constants, shapes, quantization, cost, and what it computes."""
 
+from openwork.graph.conv_transpose import TransposedAxis, transposed_axes
 from openwork.graph.count import LayerCount, count, metadata, total, weight_of
 from openwork.graph.evaluate import Evaluator, evaluate
 from openwork.graph.model import add_initializer, constant, set_constant_input, static_shape
@@ -12,6 +13,7 @@ __all__ = [
     "LayerCount",
     "QuantParams",
     "Rounding",
+    "TransposedAxis",
     "add_initializer",
     "constant",
     "count",
@@ -22,5 +24,6 @@ __all__ = [
     "set_rounding",
     "static_shape",
     "total",
+    "transposed_axes",
     "weight_of",
 ]

@@ -194,8 +194,9 @@ class AddShift:
 
     def apply(self, a: Array, b: Array) -> Array:
         parts = zip((a, b), self.lefts, self.signs, self.zero_points, strict=True)
-        total = sum(((x.astype(np.int64) - zero) << left) * sign for x, left, sign, zero in parts)
-        return Shift(np.array([self.shift], np.int32), self.zero_point, self.low, self.high).apply(np.asarray(total))
+        total = np.asarray(sum(((x.astype(np.int64) - zero) << left) * sign for x, left, sign, zero in parts))
+        to = Shift(np.array([self.shift], np.int32), self.zero_point, self.low, self.high)
+        return to.apply(total).reshape(total.shape)  # which would be one-dimensional for scalars
 
     def swapped(self) -> Self:
         """The same for (b, a)."""

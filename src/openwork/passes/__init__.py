@@ -1,7 +1,6 @@
 """Rewrites of the graph, one a file, and the pipeline that makes any model canonical."""
 
 from openwork.passes.batch_norm_to_conv import batch_norm_to_conv
-from openwork.passes.cancel_transposes import cancel_transposes
 from openwork.passes.drop_empty_pads import drop_empty_pads
 from openwork.passes.expand_conv_transpose import expand_conv_transpose
 from openwork.passes.expand_qoperators import QOPERATORS, expand_qoperators
@@ -13,6 +12,7 @@ from openwork.passes.name_nodes import name_nodes
 from openwork.passes.pipeline import PIPELINE, Pass, canonicalise
 from openwork.passes.set_static_shapes import set_static_shapes
 from openwork.passes.strip_metadata import strip_metadata
+from openwork.passes.transposes import cancel_transposes
 
 __all__ = [
     "PIPELINE",

@@ -1,7 +1,7 @@
 """A transposed convolution is a convolution whose channels are pixels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from itertools import product
 from math import ceil, prod
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from openwork.graph import add_initializer, constant, static_shape
+from openwork.graph import TransposedAxis, add_initializer, constant, static_shape, transposed_axes
 
 Array = NDArray[np.generic]
 
@@ -26,14 +26,16 @@ def expand_conv_transpose(model: ir.Model) -> bool:
     Weights and bias behind a DequantizeLinear stay integers, their scales are repeated.
 
     Requires: constants are initializers, static shapes.
-    Ensures: the result keeps its name. A ConvTranspose stays if its weight is no constant, or its scales are per input
-        channel.
+    Ensures: the result keeps its name. A ConvTranspose stays if its weight is no constant, its scales are per input
+        channel, or its `output_shape` is smaller than its input, which ONNX's shape inference does not take.
     """
     changed = False
     for node in model.graph:
         if node.op_type == "ConvTranspose" and node.domain in ("", "ai.onnx"):
             weight, bias = _operand(node, 1), _operand(node, 2)
-            if weight is not None and (bias is not None or _absent(node, 2)) and weight.axis in (None, 1):
+            if weight is None or weight.axis not in (None, 1) or not (bias is not None or _absent(node, 2)):
+                continue
+            if len(static_shape(node.outputs[0])) == weight.array.ndim:
                 _expand(node, weight, bias)
                 changed = True
     return changed
@@ -75,19 +77,12 @@ def _operand(node: ir.Node, index: int) -> _Operand | None:
 
 
 @dataclass(frozen=True)
-class _Axis:
-    """One spatial dimension: sizes of input and result, and which weight each tap of the convolution is.
+class _Axis(TransposedAxis):
+    """One spatial dimension, and which weight each tap of the convolution is.
 
     Pixel s * u + r of the result is the sum over j of input[u - j] * weight[r + pad + s * j]; j runs from `first` to
     `last`, so that the convolution has last - first + 1 taps, the last j at first.
     """
-
-    given: int
-    size: int
-    stride: int
-    dilation: int
-    kernel: int
-    pad: int
 
     @property
     def groups(self) -> int:
@@ -120,7 +115,7 @@ def _expand(node: ir.Node, weight: _Operand, bias: _Operand | None) -> None:
     x, y = node.inputs[0], node.outputs[0]
     assert x is not None and node.graph is not None
     groups = node.attributes.get_int("group", 1)
-    axes = _axes(node, weight.array.shape[2:])
+    axes = [_Axis(*astuple(axis)) for axis in transposed_axes(node, weight.array.shape[2:])]
     phases = prod(axis.stride for axis in axes)
     channels = weight.array.shape[1] * groups
     nodes = _Nodes(node)
@@ -146,27 +141,6 @@ def _expand(node: ir.Node, weight: _Operand, bias: _Operand | None) -> None:
         ]
         result = nodes.add("Slice", result, *limits, shape=static_shape(y))
     ir.convenience.replace_nodes_and_values(node.graph, node, [node], nodes.nodes, [y], [result])
-
-
-def _axes(node: ir.Node, kernel: Sequence[int]) -> list[_Axis]:
-    """Each spatial dimension. Where the size of the result is given, pads follow from it (see ONNX's ConvTranspose)."""
-    x = node.inputs[0]
-    assert x is not None
-    given, sizes, rank = static_shape(x)[2:], static_shape(node.outputs[0])[2:], len(kernel)
-    strides = node.attributes.get_ints("strides", [1] * rank)
-    dilations = node.attributes.get_ints("dilations", [1] * rank)
-    more = node.attributes.get_ints("output_padding", [0] * rank)
-    pads = node.attributes.get_ints("pads", [0] * (2 * rank))
-    auto = node.attributes.get_string("auto_pad", "NOTSET")
-    axes = []
-    for i in range(rank):
-        pad = 0 if auto == "VALID" else pads[i]
-        if auto.startswith("SAME") or "output_shape" in node.attributes:
-            full = strides[i] * (given[i] - 1) + more[i] + dilations[i] * (kernel[i] - 1) + 1
-            total = max(0, full - sizes[i])
-            pad = total // 2 if auto == "SAME_UPPER" else total - total // 2
-        axes.append(_Axis(given[i], sizes[i], strides[i], dilations[i], kernel[i], pad))
-    return axes
 
 
 def _phase_weight(weight: _Operand, groups: int, axes: Sequence[_Axis]) -> _Operand:

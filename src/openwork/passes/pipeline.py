@@ -7,7 +7,6 @@ from onnx_ir.passes import common
 
 from openwork.errors import ModelError
 from openwork.passes.batch_norm_to_conv import batch_norm_to_conv
-from openwork.passes.cancel_transposes import cancel_transposes
 from openwork.passes.drop_empty_pads import drop_empty_pads
 from openwork.passes.expand_conv_transpose import expand_conv_transpose
 from openwork.passes.expand_qoperators import expand_qoperators
@@ -18,6 +17,7 @@ from openwork.passes.infer_shapes import infer_shapes
 from openwork.passes.name_nodes import name_nodes
 from openwork.passes.set_static_shapes import set_static_shapes
 from openwork.passes.strip_metadata import strip_metadata
+from openwork.passes.transposes import cancel_transposes
 
 # A rewrite of the model in place; the result says whether anything changed.
 Pass = Callable[[ir.Model], bool]

@@ -43,7 +43,7 @@ _ACTIVATED = _WEIGHTED | _SUMS
 _KNOWN_RANGES: dict[str, Range] = {
     "HardSigmoid": (0.0, 1.0),
     "Sigmoid": (0.0, 1.0),
-    "Softmax": (0.0, 1.0),
+    "Softmax": (0.0, 255 / 256),  # the scale 1/256, which integer kernels of softmax are made for
     "Tanh": (-1.0, 1.0),
 }
 

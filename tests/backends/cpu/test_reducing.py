@@ -1,5 +1,6 @@
 """Steps that look along axes, on every instruction set."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -12,6 +13,8 @@ from openwork.lowering import (
     ArgMax,
     Buffer,
     Conv,
+    IntegerNormalize,
+    IntegerSoftmax,
     Mean,
     Normalize,
     Program,
@@ -83,6 +86,30 @@ def normalized(rng, shape, axes, scale, bias, centred=True, constant=True):
     return Program(("x", *given), ("y",), buffers | given, {}, (step,))
 
 
+def limits_of(rng, dtype):
+    """A zero point and bounds."""
+    whole = np.iinfo(dtype)
+    return int(rng.integers(whole.min, whole.max + 1)), *sorted(rng.integers(whole.min, whole.max + 1, 2).tolist())
+
+
+def integer_softmax(rng, dtypes, shape, axis, scale=0.03):
+    """Of one dtype to another."""
+    powers = np.rint(np.exp(-scale * np.arange(256)) * 2**30).astype(np.int32)
+    to = (float(np.float32(rng.uniform(0.001, 0.01))), *limits_of(rng, dtypes[1]))
+    buffers = {"x": Buffer(shape, dtypes[0]), "y": Buffer(shape, dtypes[1])}
+    return Program(("x",), ("y",), buffers, {}, (IntegerSoftmax("s", "x", "y", axis, powers, *to),))
+
+
+def integer_normalized(rng, dtypes, shape, axes, scale, bias, centred=True, epsilon=0.5):
+    """Of one dtype to another; scale, bias: their shapes."""
+    zero = limits_of(rng, dtypes[0])[0]
+    step = IntegerNormalize("n", "x", "y", axes, zero, epsilon, "s", "b", *limits_of(rng, dtypes[1]), centred)
+    constants = {"s": (50 * rng.standard_normal(scale)).astype(np.float32)}
+    constants["b"] = (20 * rng.standard_normal(bias)).astype(np.float32)
+    buffers = {"x": Buffer(shape, dtypes[0]), "y": Buffer(shape, dtypes[1])}
+    return Program(("x",), ("y",), buffers, constants, (step,))
+
+
 def after_conv(rng, dtype, make):
     """A step behind a convolution, on planes; `make` makes it from its input's name."""
     program = conv_program(rng, dtype=dtype, batch=2, outs=6, size=(5, 8))
@@ -101,6 +128,8 @@ def every_reduction(rng):
             yield arg_maxes(dtype, (3, 5, 4), 1)
     for dtype in BYTES:
         yield integer_sum(rng, dtype, (3, 20), (1,))
+        yield integer_softmax(rng, (dtype, dtype), (3, 20), 1)
+        yield integer_normalized(rng, (dtype, dtype), (3, 20), (1,), (20,), (20,))
     for dtype in ("float32", "uint8"):
         yield after_conv(rng, dtype, lambda name: Reduce("r", name, "z", (2, 3), "max"))
     yield normalized(rng, (3, 20), (1,), (20,), (20,))
@@ -232,3 +261,45 @@ def test_normalize_of_large_means_does_not_cancel():
     expected = interpreter.run(program, inputs)["y"]
     for isa, outputs in run_everywhere(program, inputs):
         np.testing.assert_allclose(outputs["y"], expected, atol=2e-3, err_msg=isa)
+
+
+PAIRS = [("uint8", "uint8"), ("int8", "int8"), ("uint8", "int8"), ("int8", "uint8")]
+
+
+@settings(some, max_examples=25)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(PAIRS),
+    st.lists(st.sampled_from([1, 3, 15, 16, 17, 40, 300]), min_size=1, max_size=3),
+    st.sampled_from([1e-4, 0.03, 5]),
+    st.data(),
+)
+def test_integer_softmax(seed, dtypes, shape, scale, data):
+    rng = np.random.default_rng(seed)
+    axis = data.draw(st.integers(0, len(shape) - 1))
+    check_everywhere(integer_softmax(rng, dtypes, tuple(shape), axis, scale), rng)
+
+
+@settings(some, max_examples=25)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(PAIRS), shapes_and_axes(), st.booleans(), st.sampled_from([1e-30, 9e9]))
+def test_integer_normalize(seed, dtypes, shape_and_axes, centred, epsilon):
+    """Scales of one number, of one a row, of one an element."""
+    shape, axes = shape_and_axes
+    rng = np.random.default_rng(seed)
+    shapes = [tuple(size if rng.random() < 0.5 else 1 for size in shape) for _ in range(2)]
+    check_everywhere(integer_normalized(rng, dtypes, shape, axes, *shapes, centred, epsilon), rng)
+
+
+@pytest.mark.parametrize("dtype", BYTES)
+@pytest.mark.parametrize("count", [16383, 16384, 16385, 180_000])
+def test_long_rows_of_the_largest_and_smallest_integers(dtype, count):
+    """Sums of squares far beyond 32 bits."""
+    rng = np.random.default_rng(5)
+    limits = np.iinfo(dtype)
+    inputs = {"x": rng.choice([limits.min, limits.max], (1, count)).astype(dtype)}
+    normalize = integer_normalized(rng, (dtype, dtype), (1, count), (1,), (1,), (1,))
+    step = replace(normalize.steps[0], input_zero_point=int(limits.min), low=int(limits.min), high=int(limits.max))
+    for program in (replace(normalize, steps=(step,)), integer_softmax(rng, (dtype, dtype), (1, count), 1, 1e-4)):
+        expected = interpreter.run(program, inputs)["y"]
+        for isa, outputs in run_everywhere(program, inputs):
+            np.testing.assert_array_equal(outputs["y"], expected, err_msg=isa)

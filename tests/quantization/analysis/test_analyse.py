@@ -1,26 +1,19 @@
 import numpy as np
 import onnx_ir as ir
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from openwork.errors import DataError, ModelError
 from openwork.graph import evaluate
 from openwork.passes import canonicalise
 from openwork.quantization import calibrate, quantize, strategy
-from openwork.quantization.analysis import Error, analyse
-from openwork.quantization.analysis.analyse import _Sums
+from openwork.quantization.analysis import analyse
+from tests.quantization.analysis.test_error import direct_distance
 from tests.quantization.networks import batches, network, residual_network
 
 MODEL = residual_network()
 BATCHES = batches(MODEL, 3)
 TABLE = calibrate(MODEL, BATCHES)
 QUANTIZED = quantize(MODEL, TABLE)
-
-
-def direct_distance(a, b):
-    a, b = a.astype(np.float64).ravel(), b.astype(np.float64).ravel()
-    return 1 - a @ b / np.sqrt((a @ a) * (b @ b))
 
 
 def test_accumulated_errors_are_those_of_the_whole_quantized_network():
@@ -212,20 +205,3 @@ def test_each_reader_of_a_tensor_coded_twice_reads_the_float_networks():
     assert layers["t"].own.max_error > 0.05
     for name, step in (("a", 1 / 120), ("b", 1 / 127)):
         assert 0 < layers[name].own.max_error <= 0.51 * step < layers[name].accumulated.max_error
-
-
-@given(st.lists(st.floats(-10, 10, width=32), min_size=2, max_size=40), st.integers(0, 1000), st.floats(1e-5, 10))
-def test_the_distance_keeps_its_digits(values, seed, size):
-    reference = np.array([1.0, *values], np.float32)
-    noise = size * np.random.default_rng(seed).standard_normal(len(reference))
-    value = (reference + noise).astype(np.float32)
-    sums = _Sums("t")
-    for part in np.array_split(np.arange(len(reference)), 2):  # sums may be taken in parts
-        sums.update(reference[part], value[part])
-    wanted = direct_distance(reference, value)
-    assert sums.error().distance == pytest.approx(wanted, rel=1e-3, abs=1e-9)
-
-
-def test_grades_are_those_of_mera():
-    grades = [Error(0, 0, psnr, 0).grade for psnr in (10, 20, 25, 30, float("inf"))]
-    assert grades == ["poor", "acceptable", "good", "very good", "very good"]

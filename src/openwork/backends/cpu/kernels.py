@@ -119,6 +119,8 @@ KERNELS = (
     Kernel("u8_matmul", "ow_matmul"),
     Kernel("x32_transpose", "ow_transpose"),
     Kernel("u8_softmax_fixed", "ow_fixed_softmax"),
+    Kernel("u8_softmax", "ow_integer_softmax"),
+    Kernel("u8_normalize", "ow_integer_normalize"),
 )
 
 STEP_OF = {kernel.name: kernel.step for kernel in KERNELS}

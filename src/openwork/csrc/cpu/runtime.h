@@ -176,6 +176,29 @@ struct ow_fixed_softmax {
   const int32_t *exponentials; /* [256] */
 };
 
+/* The same, rounded to the nearest: see IntegerSoftmax in lowering/steps/reducing.py. Items: rows. */
+struct ow_integer_softmax {
+  const char *input;
+  char *output;
+  int32_t count;
+  const int32_t *exponentials; /* [256] */
+  float scale;                 /* of the output */
+  struct ow_requantize requantize; /* zero_point and bounds */
+};
+
+/* Normalization of bytes along the last axis of [rows, count]: see IntegerNormalize in lowering/steps/normalizing.py.
+ * Items: rows. */
+struct ow_integer_normalize {
+  const char *input;
+  char *output;
+  const char *scale, *bias;   /* floats */
+  int64_t scale_row, scale_element, bias_row, bias_element; /* strides in elements */
+  int32_t count, input_zero_point;
+  float epsilon;
+  int32_t centred;
+  struct ow_requantize requantize; /* zero_point and bounds */
+};
+
 /* Elementwise on `count` elements, cut into `items` equal pieces. */
 struct ow_map {
   const char *input[2];

@@ -7,9 +7,10 @@ from openwork.lowering.draft import Draft
 from openwork.lowering.integers.elementwise import clipped, function, recoded
 from openwork.lowering.integers.matrix import multiplied
 from openwork.lowering.integers.moving import concatenated
+from openwork.lowering.integers.normalizing import normalized
 from openwork.lowering.integers.reducing import averaged, summed
 from openwork.lowering.integers.site import Site, StaysFloat
-from openwork.lowering.integers.softmax import fixed_softmax
+from openwork.lowering.integers.softmax import softmax
 from openwork.lowering.integers.weighted import weighted
 from openwork.lowering.steps import (
     Add,
@@ -22,6 +23,7 @@ from openwork.lowering.steps import (
     FullyConnected,
     MatMul,
     Mean,
+    Normalize,
     Reduce,
     Softmax,
     Step,
@@ -53,5 +55,7 @@ def on_integers(site: Site, draft: Draft) -> Sequence[Step]:
         case Dequantize():
             return [recoded(site.step, site)]
         case Softmax():
-            return [fixed_softmax(site.step, site, draft)]
+            return [softmax(site.step, site, draft)]
+        case Normalize():
+            return [normalized(site.step, site, draft)]
     raise StaysFloat("it has no integer form")

@@ -10,7 +10,7 @@ from openwork.lowering.integers.forms import on_integers
 from openwork.lowering.integers.moving import move_integers
 from openwork.lowering.integers.site import Coding, Site, StaysFloat, coding_of
 from openwork.lowering.integers.widths import WIDEST, Widths
-from openwork.lowering.steps import Add, Binary, Clip, Dequantize, Quantize, Step
+from openwork.lowering.steps import Add, Binary, Clip, Dequantize, Normalize, Quantize, Step
 
 
 def use_integers(draft: Draft, widths: Widths = WIDEST) -> None:
@@ -66,7 +66,7 @@ def _site(
             step = before
     if step is None or reads[quantize.input] != 1 or reads[step.output] != 1:
         return None
-    operands = [name for name in step.reads if not _is_number(name, step, draft)]
+    operands = [name for name in step.reads if not _is_parameter(name, step, draft)]
     inputs = [_integers(name, step, writers.get(name), draft) for name in operands]
     known = [each for each in inputs if each is not None]
     if not known or len(known) != len(inputs):
@@ -85,7 +85,10 @@ def _integers(name: str, step: Step, writer: Step | None, draft: Draft) -> tuple
     return origin.integers, Coding(params.scale.item(), params.zero_point.item(), dtype, params.low, params.high)
 
 
-def _is_number(name: str, step: Step, draft: Draft) -> bool:
-    """Whether an operand is one float that never was an integer: what is left is a function of the other."""
+def _is_parameter(name: str, step: Step, draft: Draft) -> bool:
+    """Whether an operand is a constant of the step, or one float that never was an integer: what is left is a function
+    of the other."""
+    if isinstance(step, Normalize):
+        return name in draft.constants
     is_float = name in draft.constants and name not in draft.quantized
     return isinstance(step, Add | Binary) and is_float and draft.constants[name].size == 1

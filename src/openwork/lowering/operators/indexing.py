@@ -28,7 +28,7 @@ def _gather(node: ir.Node, draft: Draft) -> Sequence[Step]:
     parts = Composition(node, draft)
     if part is not None:
         return parts.end(sliced(parts, data, along(shape, axis, part)), static_shape(node.outputs[0]))
-    return parts.end(_gathered(parts, data, axis, parts.constant(places)))
+    return parts.end(gathered(parts, data, axis, parts.constant(places)))
 
 
 def _inside(indices: NDArray[np.generic], size: int) -> NDArray[np.int64]:
@@ -48,7 +48,7 @@ def _as_range(places: NDArray[np.int64]) -> range | None:
     return range(int(places[0]), int(places[0]) + step * len(places), step)
 
 
-def _gathered(parts: Composition, x: str, axis: int, places: str) -> str:
+def gathered(parts: Composition, x: str, axis: int, places: str) -> str:
     """Elements at places along an axis."""
     given = parts.shape(x)
     shape = (*given[:axis], *parts.shape(places), *given[axis + 1 :])
@@ -70,7 +70,7 @@ def _gather_elements(node: ir.Node, draft: Draft) -> Sequence[Step]:
         places = _by_constant("mod", indices, shape[axis], parts)  # those that count from the end
         places = _by_constant("mul", places, strides[axis], parts)
         places = _by_constant("add", places, beside, parts)
-    return parts.end(_gathered(parts, parts.reshape(input_name(node), prod(shape)), 0, places))
+    return parts.end(gathered(parts, parts.reshape(input_name(node), prod(shape)), 0, places))
 
 
 def _gather_nd(node: ir.Node, draft: Draft) -> Sequence[Step]:
@@ -92,7 +92,7 @@ def _gather_nd(node: ir.Node, draft: Draft) -> Sequence[Step]:
         places = _by_constant("mul", places, strides[batch:], parts)
         places = parts.reshape(parts.reduce("sum", places, [len(counts) - 1]), *counts[:-1])
         places = _by_constant("add", places, first, parts)
-    return parts.end(_gathered(parts, parts.reshape(input_name(node), flat, *shape[axes.stop :]), 0, places))
+    return parts.end(gathered(parts, parts.reshape(input_name(node), flat, *shape[axes.stop :]), 0, places))
 
 
 def _by_constant(
@@ -132,7 +132,7 @@ def _scattered(node: ir.Node, draft: Draft, places: NDArray[np.int64], inner: tu
     source[places.reshape(-1)] = rows + np.arange(places.size)
     updates = parts.reshape(input_name(node, 2), places.size, *inner)
     both = parts.concat(parts.reshape(x, rows, *inner), updates, axis=0)
-    return parts.end(_gathered(parts, both, 0, parts.constant(source)), shape)
+    return parts.end(gathered(parts, both, 0, parts.constant(source)), shape)
 
 
 def _one_hot(node: ir.Node, draft: Draft) -> Sequence[Step]:

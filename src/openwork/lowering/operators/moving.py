@@ -103,9 +103,9 @@ def _pad(node: ir.Node, draft: Draft) -> list[Step]:
         number = draft.constants[input_name(node, 2)].reshape(()).item()
         return parts.end(padded(parts, y, more, mode, number))
     inside = np.pad(np.ones(parts.shape(y), np.bool_), list(zip(more[:rank], more[rank:], strict=True)))
-    around = parts.reshape(input_name(node, 2), *[1] * rank)
     y = padded(parts, y, more, mode)
-    return parts.end(y if inside.all() or mode != "constant" else parts.select(parts.constant(inside), y, around))
+    is_value = mode == "constant" and not inside.all()
+    return parts.end(parts.select(parts.constant(inside), y, input_name(node, 2)) if is_value else y)
 
 
 def padded(parts: Composition, x: str, pads: Sequence[int], mode: str = "constant", value: float = 0) -> str:
@@ -163,6 +163,14 @@ def _space_to_depth(node: ir.Node, draft: Draft) -> list[Step]:
     return parts.end(woven, (images, block**2 * channels, height, width))
 
 
+def _constant(node: ir.Node, draft: Draft) -> None:
+    """Not as an output of the network."""
+    tensor = ir.convenience.get_const_tensor(node.outputs[0])
+    if tensor is None:
+        raise Unsupported("its value is no tensor")
+    draft.constants[output_name(node)] = tensor.numpy()
+
+
 def _shape(node: ir.Node, draft: Draft) -> None:
     """A constant."""
     shape = draft.shape_of(input_name(node))
@@ -190,6 +198,7 @@ def integers(
 
 OPERATORS: Mapping[str, Operator] = {
     "Concat": Operator(_concat, ANY),
+    "Constant": Operator(_constant, ANY),
     "DepthToSpace": Operator(_depth_to_space, ANY),
     "Dropout": Operator(_dropout, ANY),
     "Expand": Operator(_expand, ANY),

@@ -10,16 +10,37 @@ import onnx_ir as ir
 from openwork.lowering.draft import Draft, Unsupported, input_name, output_name
 from openwork.lowering.operators.compose import Composition
 from openwork.lowering.operators.rule import Operator, node_name, rank_of
-from openwork.lowering.steps import Conv, Normalize, Step
+from openwork.lowering.steps import Conv, Mean, Normalize, Step
 
 
-def _layer(node: ir.Node, draft: Draft, *, centred: bool) -> Step:
+def _layer(node: ir.Node, draft: Draft, *, centred: bool) -> list[Step]:
     """LayerNormalization and RMSNormalization: over the axis and all behind it."""
-    rank = rank_of(node)
+    parts, x, rank = Composition(node, draft), input_name(node), rank_of(node)
     axes = tuple(range(node.attributes.get_int("axis", -1) % rank, rank))
     scale, bias = (_optional(node, index) for index in (1, 2))
     epsilon = node.attributes.get_float("epsilon", 1e-5)
-    return Normalize(node_name(node), input_name(node), output_name(node), axes, epsilon, scale, bias, centred)
+    if len(node.outputs) > 1:
+        _statistics(node, axes, epsilon, parts)
+    shape = parts.shape(x)
+    y = parts.step(lambda name, y: Normalize(name, x, y, axes, epsilon, scale, bias, centred), shape, "float32")
+    return parts.end(y)
+
+
+def _statistics(node: ir.Node, axes: tuple[int, ...], epsilon: float, parts: Composition) -> None:
+    """The further outputs of a LayerNormalization: mean and 1 / standard deviation."""
+    x = input_name(node)
+
+    def mean(x: str) -> str:
+        shape = [1 if axis in axes else size for axis, size in enumerate(parts.shape(x))]
+        return parts.step(lambda name, y: Mean(name, x, y, axes), shape, "float32")
+
+    middle = mean(x)
+    away = parts.binary("sub", x, middle)
+    variance = mean(parts.binary("mul", away, away))
+    inverse = parts.unary("reciprocal", parts.unary("sqrt", parts.add(variance, parts.constant(epsilon))))
+    for output, result in zip(node.outputs[1:], (middle, inverse), strict=False):
+        if output.uses() or output.is_graph_output():
+            parts.copy(result, str(output.name))
 
 
 def _instance(node: ir.Node, draft: Draft) -> list[Step]:
@@ -67,13 +88,18 @@ def _lp(node: ir.Node, draft: Draft) -> list[Step]:
 
 
 def _batch(node: ir.Node, draft: Draft) -> Step | list[Step]:
-    """By constant statistics: a depthwise convolution of one pixel for images, scale and bias otherwise."""
+    """By constant statistics a depthwise convolution of one pixel for images; scale and bias otherwise."""
     if node.attributes.get_int("training_mode", 0):
         raise Unsupported("training_mode is set")
-    names = [draft.constant_of(node, index, "parameter") for index in range(1, 5)]
-    scale, shift, mean, variance = (draft.constants[name].astype(np.float64) for name in names)
-    factor = scale / np.sqrt(variance + node.attributes.get_float("epsilon", 1e-5))
     parts, x, rank = Composition(node, draft), input_name(node), rank_of(node)
+    epsilon, names = node.attributes.get_float("epsilon", 1e-5), [input_name(node, index) for index in range(1, 5)]
+    if not all(name in draft.constants for name in names):
+        factors, shifts, means, variances = (_per_channel(name, rank, parts) for name in names)
+        deviations = parts.unary("sqrt", parts.add(variances, parts.constant(epsilon)))
+        y = parts.binary("mul", parts.binary("sub", x, means), parts.binary("div", factors, deviations))
+        return parts.end(parts.add(y, shifts))
+    scale, shift, mean, variance = (draft.constants[name].astype(np.float64) for name in names)
+    factor = scale / np.sqrt(variance + epsilon)
     weight = parts.constant(factor.astype(np.float32).reshape(-1, *[1] * (rank - 1)))
     bias = parts.constant((shift - mean * factor).astype(np.float32))
     if rank in (3, 4):
@@ -100,7 +126,7 @@ OPERATORS: Mapping[str, Operator] = {
     "BatchNormalization": Operator(_batch),
     "GroupNormalization": Operator(_group),
     "InstanceNormalization": Operator(_instance),
-    "LayerNormalization": Operator(partial(_layer, centred=True)),
+    "LayerNormalization": Operator(partial(_layer, centred=True), many=True),
     "LpNormalization": Operator(_lp),
     "MeanVarianceNormalization": Operator(_mean_variance),
     "RMSNormalization": Operator(partial(_layer, centred=False)),

@@ -1,6 +1,7 @@
 """QuantizeLinear and DequantizeLinear: steps on activations, more constants on constants."""
 
 from collections.abc import Mapping
+from math import prod
 
 import numpy as np
 import onnx_ir as ir
@@ -8,12 +9,17 @@ from numpy.typing import NDArray
 
 from openwork.graph import QuantParams, static_shape
 from openwork.lowering.draft import Draft, Quantized, Unsupported, input_name, output_name
-from openwork.lowering.operators.rule import Operator, node_name
-from openwork.lowering.steps import Dequantize, Quantize
+from openwork.lowering.functions import BinaryFunction
+from openwork.lowering.operators.compose import Composition
+from openwork.lowering.operators.rule import BYTES, Operator, node_name, rank_of
+from openwork.lowering.steps import Dequantize, Quantize, Step
 
 
-def _quantize(node: ir.Node, draft: Draft) -> Quantize | None:
-    """The step of a QuantizeLinear; on a constant none, its integers become a constant."""
+def _quantize(node: ir.Node, draft: Draft) -> Quantize | list[Step] | None:
+    """The step of a QuantizeLinear; on a constant none, its integers become a constant. With a scale or zero point
+    known only at run time float steps, for 8 bits."""
+    if _open_parameters(node, draft):
+        return _quantize_at_run_time(node, draft)
     source, target, params = input_name(node), output_name(node), _params(node, draft)
     if source in draft.constants:
         draft.constants[target] = params.quantize(draft.constants[source])
@@ -21,8 +27,11 @@ def _quantize(node: ir.Node, draft: Draft) -> Quantize | None:
     return Quantize(node_name(node), source, target, *_of_activation(params))
 
 
-def _dequantize(node: ir.Node, draft: Draft) -> Dequantize | None:
-    """The step of a DequantizeLinear; on a constant none, its reals become a constant that knows its integers."""
+def _dequantize(node: ir.Node, draft: Draft) -> Dequantize | list[Step] | None:
+    """The step of a DequantizeLinear; on a constant none, its reals become a constant that knows its integers. With a
+    scale or zero point known only at run time float steps, for 8 bits."""
+    if _open_parameters(node, draft):
+        return _dequantize_at_run_time(node, draft)
     source, target, params = input_name(node), output_name(node), _params(node, draft)
     if source in draft.constants:
         if params.bits < 8:
@@ -31,6 +40,55 @@ def _dequantize(node: ir.Node, draft: Draft) -> Dequantize | None:
         draft.quantized[target] = Quantized(source, params)
         return None
     return Dequantize(node_name(node), source, target, *_of_activation(params))
+
+
+def _open_parameters(node: ir.Node, draft: Draft) -> bool:
+    """Whether scale or zero point are known only at run time."""
+    return any(value is not None and value.name not in draft.constants for value in node.inputs[1:])
+
+
+def _quantize_at_run_time(node: ir.Node, draft: Draft) -> list[Step]:
+    """round(x / scale) + zero point; the cast saturates."""
+    parts, integers = Composition(node, draft), node.outputs[0]
+    assert integers.dtype is not None
+    scaled = parts.binary("div", input_name(node), _parameter(node, 1, parts))
+    rounded = _shifted("add", node, parts.unary("round", scaled), parts)
+    return parts.end(parts.cast(rounded, _byte(str(integers.dtype.numpy()))))
+
+
+def _dequantize_at_run_time(node: ir.Node, draft: Draft) -> list[Step]:
+    """(x - zero point) * scale"""
+    parts, x = Composition(node, draft), input_name(node)
+    _byte(parts.dtype(x))
+    shifted = _shifted("sub", node, parts.cast(x, "float32"), parts)
+    return parts.end(parts.binary("mul", shifted, _parameter(node, 1, parts)))
+
+
+def _byte(dtype: str) -> str:
+    if dtype not in BYTES:
+        raise Unsupported(
+            f"its scale or zero point is known only at run time; openwork takes that for int8 and uint8, not {dtype}"
+        )
+    return dtype
+
+
+def _shifted(function: BinaryFunction, node: ir.Node, x: str, parts: Composition) -> str:
+    """The function of x and the zero point, if there is one."""
+    if len(node.inputs) < 3 or node.inputs[2] is None:
+        return x
+    return parts.binary(function, x, parts.cast(_parameter(node, 2, parts), "float32"))
+
+
+def _parameter(node: ir.Node, index: int, parts: Composition) -> str:
+    """Scale or zero point, as it is broadcast against the first input."""
+    name, rank = input_name(node, index), rank_of(node)
+    shape = parts.shape(name)
+    if len(shape) > 1 or node.attributes.get_int("block_size"):
+        raise Unsupported("it has one scale per block; openwork takes one per tensor or per channel")
+    if prod(shape) == 1:
+        return parts.reshape(name)
+    axis = node.attributes.get_int("axis", 1) % rank
+    return parts.reshape(name, *[shape[0] if at == axis else 1 for at in range(rank)])
 
 
 def _of_activation(params: QuantParams) -> tuple[float, int]:

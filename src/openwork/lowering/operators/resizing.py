@@ -100,25 +100,25 @@ def _resized(
 def _coordinates(
     mode: str, given: int, size: int, scale: float, region: tuple[float, float]
 ) -> NDArray[np.float32 | np.float64]:
-    """[size]: where each result lies in the input, in elements; float32, as in onnxruntime.
+    """[size]: where each result lies in the input, in elements; in the precision of onnxruntime, which breaks ties.
 
     Source: ONNX's specification of Resize, `coordinate_transformation_mode`.
     """
     x, factor = np.arange(size, dtype=np.float32), np.float32(scale)
     half = np.float32(0.5)
-    exact = scale * given  # the size before it was rounded
     match mode:
         case "asymmetric":
             return x / factor
         case "half_pixel":
             return (x + half) / factor - half
         case "pytorch_half_pixel":
-            return (x + half) / factor - half if size > 1 else np.array([0 if exact != 1 else -0.5], np.float32)
+            return (x + half) / factor - half if size > 1 else np.array([0 if scale * given != 1 else -0.5], np.float32)
         case "tf_half_pixel_for_nn":
             return (x + half) / factor
         case "half_pixel_symmetric":
-            offset = given / 2 * (1 - size / exact)
-            return np.float32(offset) + (x + half) / factor - half
+            offset = half * np.float32(given) * (1 - np.float32(size) / (factor * np.float32(given)))
+            exact = np.float64(offset) + (np.arange(size) + 0.5) / np.float64(factor) - 0.5
+            return exact.astype(np.float32)
         case "align_corners":
             return x * np.float32(given - 1) / np.float32(size - 1) if size > 1 else np.zeros(1, np.float32)
         case "tf_crop_and_resize":

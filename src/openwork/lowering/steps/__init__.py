@@ -26,8 +26,9 @@ from openwork.lowering.steps.moving import (
     Slice,
     Transpose,
 )
+from openwork.lowering.steps.normalizing import IntegerNormalize, Normalize
 from openwork.lowering.steps.pooling import AveragePool, MaxPool
-from openwork.lowering.steps.reducing import ArgMax, Mean, Normalize, Reduce, Softmax
+from openwork.lowering.steps.reducing import ArgMax, IntegerSoftmax, Mean, Reduce, Softmax
 
 Step = (
     Add
@@ -43,6 +44,8 @@ Step = (
     | FixedSoftmax
     | FullyConnected
     | Gather
+    | IntegerNormalize
+    | IntegerSoftmax
     | Lookup
     | MatMul
     | MaxPool
@@ -75,6 +78,8 @@ __all__ = [
     "FixedSoftmax",
     "FullyConnected",
     "Gather",
+    "IntegerNormalize",
+    "IntegerSoftmax",
     "Lookup",
     "MatMul",
     "MaxPool",

@@ -1,12 +1,13 @@
-"""Steps that look along axes: means, sums, largest elements, softmax, normalization."""
+"""Steps that look along axes: means, sums, largest elements, softmax."""
 
 from dataclasses import dataclass
 from math import prod
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from openwork.lowering.arithmetic import Array, Buffer, Values
+from openwork.lowering.arithmetic import Array, Buffer, Values, rounded
 from openwork.lowering.requantize import Requantize, RequantizeMean
 
 ReduceFunction = Literal["sum", "max", "min", "prod"]
@@ -118,31 +119,35 @@ class Softmax:
         return shifted - np.log(sums) if self.logarithm else powers / sums
 
 
-@dataclass(frozen=True)
-class Normalize:
-    """(x - mean) / sqrt(variance + epsilon) * scale + bias, float; mean and variance over `axes` (non-negative).
+@dataclass(frozen=True, eq=False)
+class IntegerSoftmax:
+    """Softmax of 8-bit integers to 8-bit integers along one non-negative axis: every bit is determined.
 
-    LayerNormalization (Ba et al. 2016, arXiv:1607.06450), InstanceNormalization, and, with `centred` unset (mean
-    taken as 0), RMSNormalization. scale, bias: constants or buffers that broadcast against x, or None.
+    With powers = exponentials[max(x) - x] and their sum, both exact:
+
+        factor = 1 / (float32(sum) * scale)
+        y = clip(rint(float32(powers) * factor) + zero_point, low, high)     in float32, in this order
+
+    exponentials: int32[256]; entry i is exp(-i * input scale) * 2^30. scale: of the output.
     """
 
     name: str
     input: str
     output: str
-    axes: tuple[int, ...]
-    epsilon: float
-    scale: str | None
-    bias: str | None
-    centred: bool = True
+    axis: int
+    exponentials: NDArray[np.int32]
+    scale: float
+    zero_point: int
+    low: int
+    high: int
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return tuple(name for name in (self.input, self.scale, self.bias) if name is not None)
+        return (self.input,)
 
     def compute(self, values: Values, output: Buffer) -> Array:
-        x = values[self.input].astype(np.float64)
-        if self.centred:
-            x = x - x.mean(self.axes, keepdims=True)
-        y = x / np.sqrt(np.square(x).mean(self.axes, keepdims=True) + self.epsilon)
-        y = y if self.scale is None else y * values[self.scale]
-        return (y if self.bias is None else y + values[self.bias]).astype(np.float32)
+        x = values[self.input].astype(np.int32)
+        powers = self.exponentials[x.max(self.axis, keepdims=True) - x]
+        sums = powers.sum(self.axis, keepdims=True, dtype=np.int64)
+        factor = np.float32(1) / (sums.astype(np.float32) * np.float32(self.scale))
+        return rounded(powers.astype(np.float32) * factor, self.zero_point, self.low, self.high)

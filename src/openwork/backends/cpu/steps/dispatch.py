@@ -23,7 +23,15 @@ from openwork.backends.cpu.steps.moving import (
     transpose,
 )
 from openwork.backends.cpu.steps.pooling import pool
-from openwork.backends.cpu.steps.reducing import arg_max, mean, normalize, reduce, softmax
+from openwork.backends.cpu.steps.reducing import (
+    arg_max,
+    integer_normalize,
+    integer_softmax,
+    mean,
+    normalize,
+    reduce,
+    softmax,
+)
 from openwork.errors import BuildError
 from openwork.lowering import (
     Add,
@@ -40,6 +48,8 @@ from openwork.lowering import (
     FixedSoftmax,
     FullyConnected,
     Gather,
+    IntegerNormalize,
+    IntegerSoftmax,
     Lookup,
     MatMul,
     MaxPool,
@@ -122,6 +132,8 @@ def plan_step(plan: Plan, step: Step) -> None:
             arg_max(plan, step)
         case Normalize():
             normalize(plan, step)
+        case IntegerNormalize():
+            integer_normalize(plan, step)
         case Clip():
             clip(plan, step)
         case Rescale():
@@ -130,6 +142,8 @@ def plan_step(plan: Plan, step: Step) -> None:
             convert(plan, step)
         case Softmax():
             softmax(plan, step)
+        case IntegerSoftmax():
+            integer_softmax(plan, step)
         case FixedSoftmax():
             fixed_softmax(plan, step)
         case Concat():

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from math import prod
 
-from openwork.backends.cpu.layout import LANE, Plain, Planes
+from openwork.backends.cpu.layout import Plain, Planes
 from openwork.backends.cpu.plan import Address, Place, Plan, Value, stored_zero_point
 from openwork.backends.cpu.steps.copying import broadcast, copy, permuted, row_major
 from openwork.backends.cpu.steps.descriptors import ITEMS_A_THREAD, requantize
-from openwork.lowering import ArgMax, Mean, Normalize, Reduce, Softmax
+from openwork.lowering import ArgMax, IntegerNormalize, IntegerSoftmax, Mean, Normalize, Reduce, Softmax
 
 # enum ow_reduction.
 REDUCTIONS = {"sum": 0, "mean": 1, "max": 2, "min": 3, "prod": 4}
@@ -130,6 +130,16 @@ def softmax(plan: Plan, step: Softmax) -> None:
     _along_rows(plan, step, (step.axis,), "f32_softmax", fields)
 
 
+def integer_softmax(plan: Plan, step: IntegerSoftmax) -> None:
+    fields: dict[str, Value] = {
+        "count": plan.shape(step.input)[step.axis],
+        "exponentials": plan.param(step.exponentials),
+        "scale": step.scale,
+        "requantize": _limits(plan, step),
+    }
+    _along_rows(plan, step, (step.axis,), "u8_softmax", fields)
+
+
 def normalize(plan: Plan, step: Normalize) -> None:
     shape = plan.shape(step.input)
     fields: dict[str, Value] = {
@@ -137,10 +147,35 @@ def normalize(plan: Plan, step: Normalize) -> None:
         "epsilon": step.epsilon,
         "centred": int(step.centred),
     }
+    _along_rows(plan, step, step.axes, "f32_normalize", fields | _operands(plan, step))
+
+
+def integer_normalize(plan: Plan, step: IntegerNormalize) -> None:
+    shape = plan.shape(step.input)
+    fields: dict[str, Value] = {
+        "count": prod(shape[axis] for axis in step.axes),
+        "input_zero_point": stored_zero_point(step.input_zero_point, plan.dtype(step.input)),
+        "epsilon": step.epsilon,
+        "centred": int(step.centred),
+        "requantize": _limits(plan, step),
+    }
+    _along_rows(plan, step, step.axes, "u8_normalize", fields | _operands(plan, step))
+
+
+def _limits(plan: Plan, step: IntegerSoftmax | IntegerNormalize) -> dict[str, Value]:
+    """Zero point and bounds of the output, as stored."""
+    stored = stored_zero_point(0, plan.dtype(step.output))
+    limits = {"zero_point": step.zero_point, "low": step.low, "high": step.high}
+    return {name: float(limit + stored) for name, limit in limits.items()}
+
+
+def _operands(plan: Plan, step: Normalize | IntegerNormalize) -> dict[str, Value]:
+    """Scale and bias."""
+    fields: dict[str, Value] = {}
     for role, name in (("scale", step.scale), ("bias", step.bias)):
-        address, row, element = (None, 0, 0) if name is None else _operand(plan, name, shape, step.axes)
-        fields |= {role: address, f"{role}_row": row, f"{role}_element": element}
-    _along_rows(plan, step, step.axes, "f32_normalize", fields)
+        found = (None, 0, 0) if name is None else _operand(plan, name, plan.shape(step.input), step.axes)
+        fields |= dict(zip((role, f"{role}_row", f"{role}_element"), found, strict=True))
+    return fields
 
 
 def _operand(plan: Plan, name: str, shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[Address, int, int]:
@@ -158,18 +193,22 @@ def _operand(plan: Plan, name: str, shape: tuple[int, ...], axes: tuple[int, ...
 
 
 def _along_rows(
-    plan: Plan, step: Softmax | Normalize, axes: Sequence[int], kernel: str, fields: dict[str, Value]
+    plan: Plan,
+    step: Softmax | IntegerSoftmax | Normalize | IntegerNormalize,
+    axes: Sequence[int],
+    kernel: str,
+    fields: dict[str, Value],
 ) -> None:
     """Call a kernel on rows along `axes`, which are moved behind the others for it and back again."""
-    shape = plan.shape(step.input)
+    shape, dtype = plan.shape(step.input), plan.dtype(step.output)
     order = [axis for axis in range(len(shape)) if axis not in axes] + list(axes)
     source = permuted(plan, plan.plain(step.input), order)
     rows = prod(shape) // prod(shape[axis] for axis in axes)
     if order == sorted(order):
         plan.call(kernel, {"input": source, "output": plan.new_plain(step.output).address, **fields}, rows)
         return
-    turned = plan.region(LANE * prod(shape))
+    turned = plan.region(Plain(shape, dtype).nbytes)
     plan.call(kernel, {"input": source, "output": turned, **fields}, rows)
     strides = row_major([shape[axis] for axis in order])
     back = [strides[order.index(axis)] for axis in range(len(shape))]
-    copy(plan, "float32", turned, plan.new_plain(step.output).address, shape, back, row_major(shape))
+    copy(plan, dtype, turned, plan.new_plain(step.output).address, shape, back, row_major(shape))

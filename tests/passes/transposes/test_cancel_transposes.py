@@ -1,4 +1,6 @@
 import math
+import time
+from itertools import permutations
 
 import numpy as np
 import onnx
@@ -355,3 +357,29 @@ def test_canonical_form_is_reached_at_once(model):
     once = to_bytes(model)
     canonicalise(model)
     assert to_bytes(model) == once
+
+
+@pytest.mark.parametrize("barrier", ["CumSum", None])
+def test_time_grows_with_the_graph(barrier):
+    """Thousands of Transposes: pairs to cancel between operators that cannot follow, or all of them different."""
+    shape, inverse = [2, 1, 2, 3, 1, 2, 1], (0, 3, 1, 2, 4, 5, 6)
+    perms = [*permutations(range(7))][::5]
+    value = ir.val("x", ir.DataType.FLOAT, shape)
+    axis = ir.val("axis", const_value=ir.tensor(np.array(0, np.int64), name="axis"))
+    inputs, nodes = [value], []
+    for index in range(1000):
+        steps = [("Transpose", {"perm": perms[index]}), ("Relu", {})]
+        if barrier:
+            steps = [("Transpose", {"perm": (0, 2, 3, 1, 4, 5, 6)}), ("Relu", {}), ("Transpose", {"perm": inverse})]
+            steps.append((barrier, {}))
+        for operator, attributes in steps:
+            operands = [value, axis] if operator == barrier else [value]
+            nodes.append(ir.node(operator, operands, attributes, name=f"n{len(nodes)}"))
+            value = nodes[-1].outputs[0]
+            value.name = f"v{len(nodes)}"
+    model = ir.Model(ir.Graph(inputs, [value], nodes=nodes, initializers=[axis], opset_imports={"": 20}), ir_version=10)
+    infer_shapes(model)
+    start = time.process_time()
+    cancel_transposes(model)
+    assert time.process_time() - start < 10
+    assert transposes(model) <= 1
