@@ -3,10 +3,11 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from openwork.errors import ArtifactError
-from openwork.files import read_regular, whole_directory, write_whole
+from openwork.files import read_regular, whole_directory, write_array, write_whole
 
 
 def names(folder: Path) -> list[str]:
@@ -62,3 +63,10 @@ def test_an_older_directory_survives_whatever_happens_between_the_two_renames(
         replace(tmp_path / "there", "newer")
     assert (tmp_path / "there" / "mark").read_text() == "older"
     assert names(tmp_path) == ["there"]
+
+
+def test_an_array_is_written_whole(tmp_path: Path) -> None:
+    array = np.arange(6, dtype=np.int16).reshape(2, 3)
+    write_array(tmp_path / "new" / "a.npy", array)
+    np.testing.assert_array_equal(np.load(tmp_path / "new" / "a.npy"), array)
+    assert names(tmp_path / "new") == ["a.npy"]

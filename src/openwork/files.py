@@ -1,12 +1,16 @@
 """Files and directories that are written whole or not at all."""
 
 import errno
+import io
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from openwork.errors import ArtifactError
 
@@ -46,6 +50,13 @@ def write_whole(path: Path, content: bytes | str) -> None:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
         raise _cannot_write(path, error) from error
+
+
+def write_array(path: Path, array: NDArray[np.generic]) -> None:
+    """Write an array as a .npy file, as `write_whole` does. Raises: ArtifactError: the place cannot be written."""
+    file = io.BytesIO()
+    np.save(file, array)
+    write_whole(path, file.getvalue())
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.cli.conftest import Ask
@@ -13,12 +14,15 @@ COMMANDS = {
     "inspect": "{road}/float.onnx",
     "optimize": "{road}/float.onnx -o {new}",
     "quantize": "{road}/float.onnx --data {road}/images.npy -o {new}",
+    "analyse": "{road}/float.onnx {road}/int8.onnx --data {road}/images.npy",
+    "evaluate": "{road}/float.onnx --data {road}/images.npy --labels {road}/labels.npy",
     "compile": "{road}/float.onnx -o {new}",
     "run": "{road}/float --input {road}/images.npy -o {new}",
     "verify": "{road}/float",
     "bench": "{road}/float --runs 2",
     "compare": "{road}/float {road}/float.onnx",
     "targets": "",
+    "operators": "",
 }
 
 
@@ -29,6 +33,7 @@ def documented(command: str) -> set[str]:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_guide_tells_the_fields(command: str, road: Path, tmp_path: Path, ask: Ask) -> None:
+    np.save(road / "labels.npy", np.zeros(8, np.int64))
     arguments = COMMANDS[command].format(road=road, new=tmp_path / "new").split()
     assert set(ask(command, *arguments)) - {"schema_version"} == documented(command)
 

@@ -1,8 +1,10 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from openwork.cli import main
+from openwork.zoo.digits import load_digits_split
 from tests.cli.conftest import Ask
 
 

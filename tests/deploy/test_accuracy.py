@@ -47,8 +47,8 @@ def test_what_does_not_fit():
     for label in (-1, 2**70):
         with pytest.raises(DataError, match=f"labels: {label} is no class of 10"):
             accuracies(run, batches(4), [label, *LABELS[1:]])
-    with pytest.raises(DataError, match=r"an output of shape .* is no score"):
-        accuracies({"a": lambda batch: batch["x"][:, :, None].repeat(2, 2)}, batches(4), LABELS)
+    with pytest.raises(DataError, match=r"^m fx8: an output of shape \[4, 10, 2\] is no score"):
+        accuracies({("m", "fx8"): lambda batch: batch["x"][:, :, None].repeat(2, 2)}, batches(4), LABELS)
     with pytest.raises(DataError, match="output 'z': the model has none of that name; choose from y"):
         scores_of(lambda batch: batch, ["y"], "z")
 

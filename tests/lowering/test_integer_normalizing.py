@@ -37,6 +37,19 @@ def test_softmax_that_means_all_axes_behind() -> None:
     assert_within_one_step(writer, y, ["Reshape", "IntegerSoftmax", "Reshape"])
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("axis", [0, 1])
+def test_softmax_of_floats_that_a_mask_was_added_to(axis: int, dtype: str) -> None:
+    """Rows and columns that are hidden entirely among them, where all that is hidden shares equally."""
+    writer = Writer()
+    scores = integer_input(writer, (40, 50), dtype)
+    mask = np.where(writer.rng.random((40, 50)) < 0.3, np.finfo(np.float32).min, 0).astype(np.float32)
+    mask[3], mask[:, 7] = np.finfo(np.float32).min, np.finfo(np.float32).min
+    shares = writer.op("Softmax", writer.op("Add", scores, writer.constant(mask)), axis=axis)
+    y = writer.quantize(shares, 1 / 256, 0 if dtype == "uint8" else -128, dtype, name="y")
+    assert_within_one_step(writer, y, ["Dequantize", "Add", "QuantizedSoftmax"])
+
+
 NORMALIZATIONS: dict[str, tuple[str, dict[str, Any], tuple[int, ...]]] = {
     "layer": ("LayerNormalization", {}, (12,)),
     "layer, two axes": ("LayerNormalization", {"axis": -2, "epsilon": 0.1}, (11, 12)),
@@ -138,6 +151,19 @@ def test_softmax_is_rounded_to_the_nearest(drawn: Any) -> None:
     result = in_integers(Softmax("s", "x", "y", 1), x, y, integers.shape, integers, {})
     powers = np.exp((integers.astype(np.float64) - integers.max(1, keepdims=True)) * x.scale)
     assert_nearest(result, powers / powers.sum(1, keepdims=True), y, 1e-4 + count / 2**22)
+
+
+@some
+@given(softmaxes(), st.floats(1e-3, 1e4))
+def test_softmax_of_floats_is_rounded_to_the_nearest(drawn: Any, spread: float) -> None:
+    _, y, count, seed = drawn
+    x = (np.random.default_rng(seed).standard_normal((20, count)) * spread).astype(np.float32)
+    draft = Draft(("x",), ("y",), 20)
+    step = softmax(Softmax("s", "x", "y", 1), Site(Softmax("s", "x", "y", 1), "float32", WIDEST, (), ("y", y)), draft)
+    buffers = {"x": Buffer(x.shape, "float32"), "y": Buffer(x.shape, y.dtype)}
+    result = interpreter.run(Program(("x",), ("y",), buffers, {}, (step,)), {"x": x})["y"]
+    powers = np.exp(x.astype(np.float64) - x.max(1, keepdims=True))
+    assert_nearest(result.astype(np.float64), powers / powers.sum(1, keepdims=True), y, 1e-3 + count / 2**20)
 
 
 @st.composite

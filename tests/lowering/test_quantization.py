@@ -89,7 +89,23 @@ def test_scales_per_block_are_refused() -> None:
     assert "one scale per block" in refused(writer, y)
 
 
-def test_scales_known_only_at_run_time_are_refused() -> None:
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("channels", [(), (8,)], ids=["per tensor", "per channel"])
+def test_scales_known_only_at_run_time(dtype: str, channels: tuple[int, ...]) -> None:
     writer = Writer()
-    x, scale = writer.input("x", (2, 8)), writer.input("scale", ())
-    assert refused(writer, writer.op("QuantizeLinear", x, scale)) == "its scale 'scale' is not constant"
+    x, scale, zero = writer.input("x", (2, 8)), writer.input("scale", channels), writer.input("zero", channels, dtype)
+    integers = writer.op("QuantizeLinear", x, scale, zero, name="integers")
+    model = writer.model(integers, writer.op("DequantizeLinear", integers, scale, zero, name="reals"))
+    inputs = random_inputs(model) | {"scale": np.full(channels, np.float32(0.0123)), "x": 2 * writer.normal(2, 8)}
+    expected = evaluate(model, inputs)
+    results = interpreter.run(lower(model), inputs)
+    for name in ("integers", "reals"):
+        assert results[name].dtype == expected[name].dtype
+        np.testing.assert_array_equal(results[name], expected[name])
+
+
+def test_scales_known_only_at_run_time_are_refused_for_wide_integers() -> None:
+    writer = Writer()
+    x, scale, zero = writer.input("x", (2, 8)), writer.input("scale", ()), writer.constant(np.uint16(7))
+    reason = refused(writer, writer.op("QuantizeLinear", x, scale, zero))
+    assert reason == "its scale or zero point is known only at run time; openwork takes int8 and uint8 then, not uint16"

@@ -5,10 +5,10 @@ import weakref
 import numpy as np
 import pytest
 
-from openwork.errors import CalibrationError, DataError
+from openwork.errors import CalibrationError, DataError, ModelError
 from openwork.graph import evaluate
 from openwork.passes import canonicalise
-from openwork.quantization import KL, METHODS, MSE, MinMax, Percentile, calibrate
+from openwork.quantization import KL, METHODS, MSE, MinMax, Percentile, calibrate, quantize
 from tests.quantization.networks import batches, network, residual_network
 
 OBSERVED = ["image", "stem_relu", "left_relu", "right", "sum_relu", "mean", "scores"]
@@ -95,3 +95,10 @@ def test_what_quantize_makes_plain_first_is_observed():
         w=np.ones((4, 2), np.float32),
     )
     assert list(calibrate(model, batches(model, 1)).ranges) == ["y"]  # a softmax lies in [0, 1]
+
+
+def test_a_quantized_model_is_refused():
+    model = residual_network()
+    data = batches(model, 1)
+    with pytest.raises(ModelError, match="is quantized already; give the float model"):
+        calibrate(quantize(model, calibrate(model, data)), data)

@@ -54,7 +54,7 @@ def test_concat_joins_all_its_inputs_and_their_chains():
 def test_moves_between_float_operators_stay_float():
     model = network(
         """(float[1,2,3] x) => (float[1,6] y) {
-            a = Softmax<axis=2>(x)
+            a = LogSoftmax<axis=2>(x)
             b = Transpose<perm=[0,2,1]>(a)
             y = Flatten(b)
         }"""
@@ -190,12 +190,12 @@ def test_a_norm_in_parts_keeps_its_guard_in_floats():
 def test_operators_between_float_ones_only_stay_float():
     model = network(
         """(float[1,8] x) => (float[1,8] y) {
-            a = Softmax(x)
+            a = LogSoftmax(x)
             b = Mul(a, c)
             d = Exp(b)
             e = Div(d, c)
             f = Exp(e)
-            y = Softmax(f)
+            y = LogSoftmax(f)
         }""",
         c=np.full((1, 8), 0.5, np.float32),
     )

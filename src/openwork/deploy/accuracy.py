@@ -48,13 +48,19 @@ def accuracies(
             scores = classify(batch)
             if scores.ndim < 2 or scores.size != scores.shape[0] * scores.shape[1] or len(scores) != size:
                 raise DataError(
-                    f"{name}: an output of shape {scores.shape} is no score for each class; name the output"
+                    f"{_called(name)}: an output of shape {list(scores.shape)} is no score for each class; "
+                    "name the output"
                 )
             right[name] += _right(scores.reshape(size, -1), truth)
         count += size
     if count == 0:
         raise DataError("the data is empty; give at least one batch")
     return {name: Accuracy(float(each[0] / count), float(each[1] / count), count) for name, each in right.items()}
+
+
+def _called(name: Hashable) -> str:
+    """As people write it: a model and perhaps a strategy."""
+    return " ".join(str(part) for part in name if part) if isinstance(name, tuple) else str(name)
 
 
 def _right(scores: NDArray[Any], labels: Sequence[int]) -> NDArray[np.int64]:

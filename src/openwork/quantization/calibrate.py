@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from openwork.errors import CalibrationError
 from openwork.graph import Evaluator
 from openwork.quantization.calibration import CalibrationTable, MinMax, Observer
-from openwork.quantization.integer_operators import alike, integer_sites, observed
+from openwork.quantization.integer_operators import alike, check_float, integer_sites, observed
 from openwork.quantization.plain_gemm import with_plain_gemms
 
 
@@ -28,8 +28,9 @@ def calibrate(
         observer: makes one observer a tensor: `MinMax`, or `lambda: Percentile(0.999)`.
         threads: of onnxruntime.
     Returns: tensors in graph order; its samples are the rows of the first input.
-    Raises: CalibrationError: no batch, or a tensor became NaN or infinite.
+    Raises: CalibrationError: no batch, or a tensor became NaN or infinite. ModelError: the model is quantized.
     """
+    check_float(model)
     names = _observed_names(model)
     observers = {name: observer() for name in names}
     inputs = {value.name for value in model.graph.inputs}

@@ -13,6 +13,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from openwork.errors import ModelError
 from openwork.graph import constant
 from openwork.quantization.calibration import Range
 
@@ -27,7 +28,9 @@ _FUNCTIONS = frozenset(
 )
 _SUMS = frozenset({"Add", "Sub"})
 _OF_TWO = _SUMS | {"Mul", "MatMul"}
-_COMPUTING = _FUNCTIONS | _OF_TWO | {"AveragePool", "Clip", "GlobalAveragePool", "ReduceMean", "ReduceSum", "Relu"}
+_NORMALIZING = frozenset({"InstanceNormalization", "LayerNormalization", "RMSNormalization"})
+_REDUCING = frozenset({"AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum", "Softmax"})
+_COMPUTING = _FUNCTIONS | _OF_TWO | _NORMALIZING | _REDUCING | {"Clip", "Relu"}
 # Integers pass through unchanged: quantized where a neighbour is, with the same parameters on both sides.
 _MOVING = frozenset(
     {
@@ -49,6 +52,8 @@ _KNOWN_RANGES: dict[str, Range] = {
 
 # A constant as large as this hides elements (masks hold -10000, -3.4e38 or -inf): 8 bits cannot hold it and them.
 _MASKING = 1e4
+# Nor can they where a constant of zeros and one such number is added, which leaves nothing of a Softmax (Swin has -100).
+_HIDING = -50.0
 # A constant as small as this guards a division or a square root against zero: 8 bits would round it off.
 _GUARDING = 1e-3
 
@@ -108,6 +113,12 @@ def integer_sites(graph: ir.Graph, exclude: Collection[str] = ()) -> tuple[Site,
         if node.name not in exclude:
             sites.append(Site(node, activations_of(node), outputs))
     return _not_alone(sites)
+
+
+def check_float(model: ir.Model) -> None:
+    """Raises: ModelError: the model is quantized."""
+    if any(node.op_type == "QuantizeLinear" for node in model.graph):
+        raise ModelError("model: is quantized already; give the float model")
 
 
 def alike(sites: Iterable[Site]) -> list[Group]:
@@ -179,7 +190,9 @@ def can_run_in_integers(node: ir.Node) -> bool:
             return True
         case "MaxPool":
             return len(node.outputs) == 1 or not node.outputs[1].uses()
-    return _constants(node, 1)
+        case "Softmax":
+            return not node.outputs[0].is_graph_output() and _comes_from_integers(node.inputs)
+    return _constants(node, 1) and not any(output.uses() for output in node.outputs[1:])
 
 
 def weight_index(node: ir.Node) -> int | None:
@@ -240,12 +253,18 @@ def _is_bounded(node: ir.Node) -> bool:
     return node.domain == "" and node.op_type in ("Relu", "Clip") and _constants(node, 1)
 
 
+def _comes_from_integers(tensors: Iterable[ir.Value | None]) -> bool:
+    """Whether what computed tensors runs in integers too: a Softmax behind a mask takes floats."""
+    producers = [source.producer() for source in sources(tuple(tensor for tensor in tensors if tensor is not None))]
+    return all(producer is None or can_run_in_integers(producer) for producer in producers)
+
+
 def _is_mask(tensor: ir.Value | None) -> bool:
     """Whether a tensor hides elements: a constant with huge numbers, or chosen by or multiplied with one."""
     for _ in range(16):  # a mask is made in few steps
         array = constant(tensor)
         if array is not None:
-            return _largest(array) >= _MASKING
+            return _largest(array) >= _MASKING or _hides(array)
         producer = None if tensor is None else tensor.producer()
         if producer is None:
             return False
@@ -255,6 +274,12 @@ def _is_mask(tensor: ir.Value | None) -> bool:
             return False
         tensor = producer.inputs[0]
     return False
+
+
+def _hides(array: NDArray[np.generic]) -> bool:
+    """Whether an array holds zeros and one number so low that nothing of an element is left."""
+    values = np.unique(array).tolist() if array.dtype.kind == "f" else []
+    return len(values) == 2 and values[0] <= _HIDING and values[1] == 0
 
 
 def _is_guard(tensor: ir.Value | None) -> bool:

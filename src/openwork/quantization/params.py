@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from openwork.errors import CalibrationError
 from openwork.graph import QuantParams
 from openwork.quantization.calibration import Range
+from openwork.quantization.scales import power_of_two_above, symmetric_scale
 from openwork.quantization.strategies import Scheme
 
 # Keeps the product of an input's and a weight's scale a normal float32.
@@ -60,7 +61,7 @@ def weight_params(
         biases = np.abs(bias).astype(np.float64) if axis is not None else np.abs(bias).max(initial=0).reshape(1)
         needed = biases / (np.float64(input_scale) * most)
         if scheme.scale == "power_of_two":
-            needed = _power_of_two_above(needed)
+            needed = power_of_two_above(needed)
         scale = np.where(largest > 0, np.maximum(scale, needed), _positive(needed))
     return _params(scale, scheme, axis)
 
@@ -76,17 +77,8 @@ def bias_integers(bias: NDArray[np.float32], scale: NDArray[np.float32]) -> NDAr
 
 
 def _symmetric_scale(largest: NDArray[np.float64], scheme: Scheme) -> NDArray[np.float64]:
-    """The scale of each largest magnitude, see `ScaleRule`."""
-    highest = (1 << (scheme.bits - 1)) - 1
-    if scheme.scale == "power_of_two":
-        return _positive(_power_of_two_above(largest / highest))
-    return _positive(2 * largest / (2 * highest + 1) if scheme.scale == "span" else largest / highest)
-
-
-def _power_of_two_above(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The smallest power of two that is not less; 0 stays 0."""
-    mantissa, exponent = np.frexp(x)
-    return np.where(x == 0, 0.0, np.ldexp(1.0, exponent - (mantissa == 0.5)))
+    """The scale of each largest magnitude; never zero."""
+    return _positive(symmetric_scale(largest, (1 << (scheme.bits - 1)) - 1, scheme.scale))
 
 
 def _params(scale: NDArray[np.float64], scheme: Scheme, axis: int | None = None) -> QuantParams:

@@ -20,6 +20,7 @@ from openwork.quantization.integer_operators import (
     Group,
     Site,
     alike,
+    check_float,
     integer_sites,
     known_range,
     sources,
@@ -90,8 +91,7 @@ def quantize(
 
 
 def _check(model: ir.Model, exclude: Collection[str]) -> None:
-    if any(node.op_type == "QuantizeLinear" for node in model.graph):
-        raise ModelError("model: is quantized already; give the float model")
+    check_float(model)
     opset = model.opset_imports.get("", 0)
     if opset < _OLDEST_OPSET:
         raise ModelError(f"model: opset {opset} has no scales per channel; export it with {_OLDEST_OPSET} or newer")

@@ -33,6 +33,8 @@ REWRITTEN: Mapping[str, Sequence[Pass]] = {
     **dict.fromkeys(QOPERATORS, (expand_qoperators,)),
 }
 
+# Of operators that move elements these compare them, which the CPU does as it computes.
+_COMPARING = ("GlobalMaxPool", "MaxPool", "ReduceMax", "ReduceMin")
 _TABLE_BITS = 8  # a function is looked up in a table of as many entries as there are integers
 _WIDEST_MOVED = 16
 
@@ -66,7 +68,7 @@ def onnx_operators() -> list[Supported]:
     found = []
     for name, operator in sorted(OPERATORS.items()):
         form = integer_form(name)
-        bits = {} if form is None else {backend: _bits(form, widths) for backend, widths in BACKENDS.items()}
+        bits = {} if form is None else {backend: _bits(name, form, widths) for backend, widths in BACKENDS.items()}
         notes = [_note(operator.rule)]
         if not operator.many and onnx.defs.get_schema(name).max_output > 1:
             notes.append("Only its first output.")
@@ -110,8 +112,10 @@ def _reason(schema: OpSchema) -> str:
     return "it has no rule yet; it is taken where all its inputs are constant"
 
 
-def _bits(form: IntegerForm, widths: Widths) -> int:
-    return {"moved": _WIDEST_MOVED, "looked up": _TABLE_BITS}.get(form, widths.activations)
+def _bits(name: str, form: IntegerForm, widths: Widths) -> int:
+    if form == "moved" and name not in _COMPARING:
+        return _WIDEST_MOVED
+    return _TABLE_BITS if form == "looked up" else widths.activations
 
 
 def _note(rule: Callable[..., Any]) -> str:
@@ -135,13 +139,15 @@ operator below runs in each of them, floats as float32. *Integers* tells what be
 - **weighted**: sums of products with a constant weight, whose zeros are left out; of MatMul also the product of two
   activations,
 - **computed**: other arithmetic on integers,
-- **looked up**: a table with the result for each of the {entries} integers,
-- **moved**: integers are moved as they are,
+- **looked up**: a table with the result for each of the {entries} integers, if all have one: Log and Sqrt need a strategy
+  with zero points (`int8`, `minmax`),
+- **moved**: integers are moved, or chosen, as they are,
 - no entry: it computes in float32, between a DequantizeLinear and a QuantizeLinear.
 
 Models that come with integers (Q/DQ, QOperator, TensorFlow Lite, quantized TorchScript) use the same forms wherever
-they have a DequantizeLinear in front and a QuantizeLinear behind; then every function of one activation is looked
-up, and Softmax runs in integers as TensorFlow Lite prescribes it.
+they have a DequantizeLinear in front and a QuantizeLinear behind. There, every other function of one activation is
+looked up too, and of 8 bits Softmax and the normalizations run in integers (Softmax of a TensorFlow Lite model as that
+prescribes it).
 
 | operator | types | integers | notes |
 |---|---|---|---|

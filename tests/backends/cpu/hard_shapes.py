@@ -60,7 +60,17 @@ from tests.backends.cpu.test_elementwise import (
     unary_program,
 )
 from tests.backends.cpu.test_matrix import layer, product
-from tests.backends.cpu.test_reducing import FUNCTIONS, arg_maxes, integer_sum, normalized, reduced, reductions
+from tests.backends.cpu.test_reducing import (
+    FUNCTIONS,
+    arg_maxes,
+    integer_normalized,
+    integer_softmax,
+    integer_sum,
+    normalized,
+    quantized_softmax,
+    reduced,
+    reductions,
+)
 
 DTYPES = ("float32", "uint8", "int8")
 WIDTHS = ("float32", "uint8", "int16", "int64")  # one of each size of element
@@ -292,6 +302,11 @@ def reductions_of_all(rng):
             yield integer_sum(rng, dtype, shape, axes, to)
         for shape, axis in (((1,), 0), ((3, 1), 1), ((3, 17), 1), ((5, 3), 0)):
             yield fixed_softmax(rng, dtype, shape, axis)
+            yield integer_softmax(rng, (dtype, dtype), shape, axis)
+            yield quantized_softmax(rng, dtype, shape, axis)
+            for centred in (False, True):
+                scale = shape[axis:]
+                yield integer_normalized(rng, (dtype, dtype), shape, (axis,), scale, scale[:1], centred)
     for shape, axis in (((1,), 0), ((3, 1), 1), ((3, 17), 1), ((2, 35, 3), 1)):
         for logarithm in (False, True):
             yield one(Softmax("s", "x", "y", axis, logarithm), shape, shape)

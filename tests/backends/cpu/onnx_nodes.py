@@ -20,7 +20,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnx.compose
 import onnx_ir as ir
 import yaml
 from onnx.backend.test.case.node import collect_testcases
@@ -34,6 +33,8 @@ from openwork.targets import load_target
 from tests.backends.cpu.programs import instruction_sets_here
 
 LIST = Path(__file__).with_suffix(".yaml")
+
+REDUCTIONS = ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")
 
 # Inputs that say what shape a result has, by operator. The scales of Resize and Upsample are no integers, but do.
 SHAPE_INPUTS = {
@@ -54,7 +55,7 @@ SHAPE_INPUTS = {
     "Trilu": (1,),
     "Unsqueeze": (1,),
     "Upsample": (1,),
-    **{f"Reduce{name}": (1,) for name in "L1 L2 LogSum LogSumExp Max Mean Min Prod Sum SumSquare".split()},
+    **{f"Reduce{name}": (1,) for name in REDUCTIONS},
 }
 
 
@@ -95,13 +96,14 @@ class Case:
 
 
 def lowered(name):
-    """Lower a case as a user's model; the names of all its tensors begin with the case's.
+    """Lower a case as a user's model.
 
     Raises: OpenworkError: openwork does not take it.
     """
     case = cases()[name]
     (given, expected), *_ = case.data_sets
-    model = onnx.compose.add_prefix(case.model, f"{name}/")
+    model = onnx.ModelProto()
+    model.CopyFrom(case.model)
     inputs = {value.name: _array(data) for value, data in zip(model.graph.input, given, strict=False)}
     special = shape_inputs(model.graph)
     for value in [value for value in model.graph.input if value.name in special]:
@@ -109,7 +111,16 @@ def lowered(name):
         model.graph.input.remove(value)
     graph = ir.from_proto(model)
     canonicalise(graph, shapes={name: array.shape for name, array in inputs.items()})
+    _rename(graph.graph, name)
+    inputs = {f"{name}/{key}": array for key, array in inputs.items()}
     return Case(name, lower(graph), inputs, [_array(data) for data in expected], bool(special))
+
+
+def _rename(graph, name):
+    """Begin the names of all tensors with the case's, so that several cases can be one program."""
+    outputs = [value for node in graph for value in node.outputs]
+    for value in [*graph.inputs, *graph.initializers.values(), *outputs]:
+        value.name = f"{name}/{value.name}"
 
 
 def run(several):
@@ -126,6 +137,7 @@ def run(several):
         steps=tuple(chain.from_iterable(program.steps for program in programs)),
     )
     whole.check()
+    assert len(whole.constants) == sum(len(program.constants) for program in programs)  # no name stands for two
     results = iter(_run(whole, dict(chain.from_iterable(case.inputs.items() for case in several))))
     for case in several:
         tolerance = cases()[case.name]
@@ -139,11 +151,11 @@ def _array(data):
     if isinstance(data, onnx.TensorProto):
         return onnx.numpy_helper.to_array(data)
     if isinstance(data, list) or data is None:
-        raise Untried("sequences, maps and optional values are no tensors")
+        raise UntriedError("sequences, maps and optional values are no tensors")
     return np.asarray(data)
 
 
-class Untried(OpenworkError):
+class UntriedError(OpenworkError):
     """A case of a kind that openwork never takes."""
 
 
@@ -221,13 +233,10 @@ def _write(verdicts):
     if lost:
         sys.exit(f"these passed before, and must again: {', '.join(sorted(lost))}")
     failing = {operator_of(name) for name, verdict in verdicts.items() if isinstance(verdict, str)}
-    new = {
-        "collected": len(verdicts),
-        "passing": _by_operator(passing),
-        "specialised": _by_operator(specialised),
-        "excluded": {operator: old["excluded"].get(operator, "no reason given yet") for operator in sorted(failing)},
-    }
-    LIST.write_text(yaml.safe_dump(new, sort_keys=False, width=120, default_flow_style=None))
+    excluded = {operator: old["excluded"].get(operator, "no reason given yet") for operator in sorted(failing)}
+    lists = {"collected": len(verdicts), "passing": _by_operator(passing), "specialised": _by_operator(specialised)}
+    text = yaml.safe_dump(lists, sort_keys=False, width=120, default_flow_style=None)
+    LIST.write_text(text + yaml.safe_dump({"excluded": excluded}, width=1000))
 
 
 def _by_operator(names):

@@ -18,6 +18,7 @@ from openwork.lowering import (
     Mean,
     Normalize,
     Program,
+    QuantizedSoftmax,
     Reduce,
     Shift,
     Softmax,
@@ -100,6 +101,14 @@ def integer_softmax(rng, dtypes, shape, axis, scale=0.03):
     return Program(("x",), ("y",), buffers, {}, (IntegerSoftmax("s", "x", "y", axis, powers, *to),))
 
 
+def quantized_softmax(rng, dtype, shape, axis):
+    powers = np.rint(np.exp(-np.arange(321) / 16) * 2**30).astype(np.float32)
+    powers[-1] = 0
+    to = (float(np.float32(rng.uniform(0.001, 0.01))), *limits_of(rng, dtype))
+    buffers = {"x": Buffer(shape, "float32"), "y": Buffer(shape, dtype)}
+    return Program(("x",), ("y",), buffers, {}, (QuantizedSoftmax("s", "x", "y", axis, powers, 16, *to),))
+
+
 def integer_normalized(rng, dtypes, shape, axes, scale, bias, centred=True, epsilon=0.5):
     """Of one dtype to another; scale, bias: their shapes."""
     zero = limits_of(rng, dtypes[0])[0]
@@ -129,6 +138,7 @@ def every_reduction(rng):
     for dtype in BYTES:
         yield integer_sum(rng, dtype, (3, 20), (1,))
         yield integer_softmax(rng, (dtype, dtype), (3, 20), 1)
+        yield quantized_softmax(rng, dtype, (3, 20), 1)
         yield integer_normalized(rng, (dtype, dtype), (3, 20), (1,), (20,), (20,))
     for dtype in ("float32", "uint8"):
         yield after_conv(rng, dtype, lambda name: Reduce("r", name, "z", (2, 3), "max"))
@@ -266,7 +276,7 @@ def test_normalize_of_large_means_does_not_cancel():
 PAIRS = [("uint8", "uint8"), ("int8", "int8"), ("uint8", "int8"), ("int8", "uint8")]
 
 
-@settings(some, max_examples=25)
+@some
 @given(
     st.integers(0, 2**32 - 1),
     st.sampled_from(PAIRS),
@@ -280,8 +290,31 @@ def test_integer_softmax(seed, dtypes, shape, scale, data):
     check_everywhere(integer_softmax(rng, dtypes, tuple(shape), axis, scale), rng)
 
 
-@settings(some, max_examples=25)
-@given(st.integers(0, 2**32 - 1), st.sampled_from(PAIRS), shapes_and_axes(), st.booleans(), st.sampled_from([1e-30, 9e9]))
+@some
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(BYTES),
+    st.lists(st.sampled_from([1, 3, 15, 16, 17, 300]), min_size=1, max_size=3),
+    st.data(),
+)
+def test_quantized_softmax(seed, dtype, shape, data):
+    """Of near and far numbers; what is infinite or not a number is as determined as the rest."""
+    rng = np.random.default_rng(seed)
+    axis = data.draw(st.integers(0, len(shape) - 1))
+    program = quantized_softmax(rng, dtype, tuple(shape), axis)
+    x = (rng.standard_normal(shape) * 10 ** rng.uniform(-2, 3)).astype(np.float32)
+    odd = data.draw(st.sampled_from([[], [np.nan], [np.inf], [-np.inf], [-3.4e38, 3.4e38], [np.nan, np.inf, -np.inf]]))
+    if odd:
+        x = np.where(rng.random(shape) < 0.3, rng.choice(odd, shape), x).astype(np.float32)
+    expected = interpreter.run(program, {"x": x})["y"]
+    for isa, outputs in run_everywhere(program, {"x": x}):
+        np.testing.assert_array_equal(outputs["y"], expected, err_msg=isa)
+
+
+@some
+@given(
+    st.integers(0, 2**32 - 1), st.sampled_from(PAIRS), shapes_and_axes(), st.booleans(), st.sampled_from([1e-30, 9e9])
+)
 def test_integer_normalize(seed, dtypes, shape_and_axes, centred, epsilon):
     """Scales of one number, of one a row, of one an element."""
     shape, axes = shape_and_axes

@@ -5,6 +5,7 @@ neighbourhood of poisoned bytes: see sanitized_main.c.
 """
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -27,6 +28,7 @@ from tests.backends.cpu.test_steps import every_kind
 # Without optimization nothing that is undefined is optimized away, and compiling takes a third of the time.
 FLAGS = ("-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-Wno-psabi")
 MAIN = Path(__file__).parent / "sanitized_main.c"
+FILES = 8
 POISON, READ_PAST = 128, 128  # bytes around each region of the arena: see session.c
 
 
@@ -59,11 +61,9 @@ def test_no_kernel_reads_or_writes_out_of_bounds_or_relies_on_what_is_undefined(
 
 
 def write_program(folder, index, plan, rng):
-    """The C, the parameters and the inputs of a plan; returns its inputs."""
-    source = emit(plan, parted_arena(plan))
-    text = source.text.replace("const struct ow_plan ow_plan", f"const struct ow_plan plan{index}")
-    (folder / f"{index}.c").write_text(text)
-    (folder / f"{index}.params").write_bytes(pack_params([each.data for each in plan.params], source.plan_id))
+    """The parameters and the inputs of a plan; returns its inputs."""
+    plan_id = emit(plan, parted_arena(plan)).plan_id
+    (folder / f"{index}.params").write_bytes(pack_params([each.data for each in plan.params], plan_id))
     program = plan.program
     inputs = {name: random_activation(rng, program.buffers[name]) for name in program.inputs}
     for i, array in enumerate(inputs.values()):
@@ -80,33 +80,45 @@ def parted_arena(plan):
     return Arena(tuple(offsets), end)
 
 
+def source_of(index, plan):
+    """deploy.c and the places of its regions; what it defines is numbered, so that many fit in one file."""
+    arena = parted_arena(plan)
+    text = emit(plan, arena).text.replace("const struct ow_plan ow_plan", f"const struct ow_plan plan{index}")
+    text = re.sub(r"(static void |static const \w+ |= )(run|input|output|param_bytes)\b", rf"\g<1>\g<2>{index}", text)
+    regions = [f"{{{offset}, {r.nbytes}}}" for offset, r in zip(arena.offsets, plan.regions, strict=True)]
+    return f"{text}const struct region regions{index}[] = {{{', '.join([*regions, '{0, 0}'])}}};\n"
+
+
+def plan_sources(folder, plans):
+    """All plans in a few files, which compile in parallel, and the tables of them."""
+    region = "#include <stddef.h>\nstruct region { size_t offset, bytes; };\n"
+    texts = [source_of(i, plan) for i, plan in enumerate(plans)]
+    files = {f"plans{i}.c": region + "".join(texts[i::FILES]) for i in range(FILES)}
+    names = range(len(plans))
+    files["tables.c"] = "\n".join(
+        [
+            f'#include "runtime.h"\n{region}const int plan_count = {len(plans)};',
+            *(f"extern const struct ow_plan plan{i};\nextern const struct region regions{i}[];" for i in names),
+            f"const struct ow_plan *const plans[] = {{{', '.join(f'&plan{i}' for i in names)}}};",
+            f"const struct region *const regions[] = {{{', '.join(f'regions{i}' for i in names)}}};\n",
+        ]
+    )
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return [folder / name for name in files]
+
+
 def sanitized(gcc, folder, plans):
     """All kernels and plans in one executable."""
-    count = range(len(plans))
-    tables = [[(offset, r.nbytes) for offset, r in zip(parted_arena(p).offsets, p.regions, strict=True)] for p in plans]
-    regions = ["".join(f"{{{offset}, {nbytes}}}, " for offset, nbytes in table) for table in tables]
-    lines = [
-        '#include "runtime.h"',
-        "struct region { size_t offset, bytes; };",
-        *(f"extern const struct ow_plan plan{i};" for i in count),
-        f"const int plan_count = {len(plans)};",
-        f"const struct ow_plan *const plans[] = {{{', '.join(f'&plan{i}' for i in count)}}};",
-        *(f"static const struct region regions{i}[] = {{{each}{{0, 0}}}};" for i, each in enumerate(regions)),
-        f"const struct region *const regions[] = {{{', '.join(f'regions{i}' for i in count)}}};",
-    ]
-    (folder / "plans.c").write_text("\n".join(lines) + "\n")
     target = load_target("cpu")
     library = [source for source in library_sources(target, KERNELS) if source.path.name != "session.c"]
-    paths = [MAIN, folder / "plans.c", *(folder / f"{i}.c" for i in count)]
-    sources = [*library, *(Source(path, (), library[0].include) for path in paths)]
+    sources = [*library, *(Source(path, (), library[0].include) for path in (MAIN, *plan_sources(folder, plans)))]
     objects = compile_objects(
         find_compiler(target.triple),
         [Source(source.path, (*source.flags, *FLAGS), source.include) for source in sources],
     )
     executable = folder / "run"
-    (folder / "objects").write_text("\n".join(map(str, objects)))
-    command = [gcc, *FLAGS, f"@{folder / 'objects'}", "-o", executable, "-lpthread", "-lm"]
-    subprocess.run(command, check=True)
+    subprocess.run([gcc, *FLAGS, *objects, "-o", executable, "-lpthread", "-lm"], check=True)
     return executable
 
 

@@ -124,6 +124,8 @@ def test_models_of_onnxruntimes_own_quantization(tmp_path):
 
 
 def test_models_and_data_that_do_not_fit():
+    with pytest.raises(ModelError, match="the float model is quantized; give the float one first"):
+        analyse(QUANTIZED, MODEL, BATCHES)
     with pytest.raises(DataError, match="the data is empty"):
         analyse(MODEL, QUANTIZED, [])
     shape = "[1,3,16,16]"

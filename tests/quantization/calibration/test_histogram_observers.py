@@ -1,5 +1,6 @@
 """Percentile against numpy; KL and MSE against searches that try everything, written out as loops."""
 
+from dataclasses import replace
 from math import log
 
 import numpy as np
@@ -8,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from openwork.quantization import KL, MSE, Percentile
+from openwork.quantization import KL, MSE, Percentile, strategy
 from openwork.quantization.calibration.histogram_observers import clipping_errors, kl_divergences, rounding_errors
+from openwork.quantization.params import activation_params
 from tests.quantization.calibration.arrays import STREAMS, observe
 
 
@@ -160,3 +162,26 @@ def test_mse_is_as_good_as_the_best_threshold_on_the_data(kind, levels):
     thresholds = np.linspace(0.01, 1, 400) * np.abs(values).max()
     best = min(error_of(values, max(smallest, -t), min(largest, t), levels) for t in thresholds)
     assert error_of(values, min(low, 0.0), max(high, 0.0), levels) <= 1.05 * best
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("name", ["symmetry_max", "scale_shift"])
+@pytest.mark.parametrize("kind", ["normal", "heavy", "relu"])
+def test_mse_knows_how_a_strategy_makes_scales(kind, name, bits):
+    rng = np.random.default_rng(0)
+    values = {
+        "normal": rng.standard_normal(20_000),
+        "heavy": rng.standard_t(3, 20_000),
+        "relu": np.maximum(rng.standard_t(4, 20_000), 0),
+    }[kind].astype(np.float32)
+    activations = strategy(name).activations
+    assert activations is not None
+    scheme = replace(activations, bits=bits)
+
+    def error(high):
+        params = activation_params((0.0, high), scheme)
+        return np.square(params.dequantize(params.quantize(values)) - values).mean()
+
+    low, high = observe(MSE(2**bits, scheme.scale), [values]).range()
+    best = min(map(error, np.linspace(0.01, 1, 400) * np.abs(values).max()))
+    assert error(max(-low, high)) <= 1.05 * best

@@ -129,6 +129,7 @@ def test_state_does_not_grow_with_the_data(make):
         (KL(256), KL(512)),
         (KL(256, 8), KL(256, 9)),
         (MSE(4), MSE(8)),
+        (MSE(), MSE(scale="span")),
         (MovingAverage(0.1), MovingAverage(0.2)),
     ],
 )
@@ -144,7 +145,7 @@ def test_observers_of_different_settings_do_not_merge(one, other):
     [(lambda x=x: Percentile(x), "percentile fraction") for x in (0.0, -1.0, 1.1, float("nan"))]
     + [(lambda x=x: MovingAverage(x), "momentum") for x in (-0.1, 1.0, float("nan"))]
     + [(lambda: KL(1000), "bins"), (lambda: KL(256, 200), "targets"), (lambda: KL(256, 1), "targets")]
-    + [(lambda: MSE(1), "levels")],
+    + [(lambda: MSE(1), "levels"), (lambda: MSE(8, "round"), "scale 'round' of 8 levels")],  # type: ignore[arg-type],
 )
 def test_impossible_settings_are_refused(make, reason):
     with pytest.raises(CalibrationError, match=reason):

@@ -120,6 +120,7 @@ KERNELS = (
     Kernel("x32_transpose", "ow_transpose"),
     Kernel("u8_softmax_fixed", "ow_fixed_softmax"),
     Kernel("u8_softmax", "ow_integer_softmax"),
+    Kernel("f32_quantized_softmax", "ow_integer_softmax"),
     Kernel("u8_normalize", "ow_integer_normalize"),
 )
 

@@ -26,7 +26,7 @@ from openwork.cli.output import Tell, print_json, print_table, stages, told
 if TYPE_CHECKING:  # they bring onnxruntime along, which --help does without
     import onnx_ir as ir
 
-    from openwork.quantization import CalibrationTable, Observer, QuantizedLayer
+    from openwork.quantization import CalibrationTable, Observer, QuantizedLayer, Scheme
 
 STRATEGIES = ("int8", "minmax", "symmetry_max", "scale_shift", "fx8", "fx16", "mixed", "null")
 CALIBRATORS = ("minmax", "moving_average", "percentile", "kl", "mse")
@@ -167,7 +167,7 @@ def command(
             return read_batches(specs, inputs, preprocess=preprocess)
 
         count = count_batches(specs, inputs) if specs else 0
-        learnt = _table(graph, known, merge_table, calibrator, chosen.activation_bits, read, count, tell)
+        learnt = _table(graph, known, merge_table, calibrator, chosen.activations, read, count, tell)
         for new_table in (save_table, table if known is None else None):
             if new_table is not None:
                 learnt.save(new_table)
@@ -210,7 +210,7 @@ def _table(
     path: Path | None,
     others: tuple[Path, ...],
     calibrator: str,
-    bits: int,
+    scheme: Scheme | None,
     read: Read,
     count: int,
     tell: Tell,
@@ -223,15 +223,17 @@ def _table(
         tables.insert(0, CalibrationTable.load(path))
     elif count:
         batches = told(tell, "calibrating", read(), count)
-        tables.insert(0, calibrate(graph, batches, lambda: _observer(calibrator, min(bits, 16))))
+        tables.insert(0, calibrate(graph, batches, lambda: _observer(calibrator, scheme)))
     return CalibrationTable.merge(tables)
 
 
-def _observer(calibrator: str, bits: int) -> Observer:
-    """A calibrator with its usual settings, for activations of so many bits."""
+def _observer(calibrator: str, scheme: Scheme | None) -> Observer:
+    """A calibrator with its usual settings, for activations that become integers so."""
     from openwork.quantization import METHODS, MSE
 
-    return MSE(levels=2**bits) if calibrator == "mse" else METHODS[calibrator]()
+    if calibrator == "mse" and scheme is not None:
+        return MSE(2**scheme.bits, scheme.scale)
+    return METHODS[calibrator]()
 
 
 def _row(layer: QuantizedLayer) -> tuple[str, ...]:

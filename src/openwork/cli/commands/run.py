@@ -1,6 +1,5 @@
 """openwork run"""
 
-import io
 import re
 from contextlib import closing
 from pathlib import Path
@@ -49,6 +48,7 @@ def command(
       openwork run deploy --input images.npy -o results
     """
     from openwork.deploy.networks import CompiledNetwork
+    from openwork.files import write_array
     from openwork.frontends import ImagePreprocess, count_batches, read_batches
 
     with stages() as tell, closing(CompiledNetwork(directory, threads=threads)) as network:
@@ -57,7 +57,7 @@ def command(
     outputs = []
     for index, (name, result) in enumerate(results.items()):
         path = output / _file_name(index, name)
-        _write_array(path, result)
+        write_array(path, result)
         outputs.append({"name": name, "file": str(path), "dtype": str(result.dtype), "shape": list(result.shape)})
     if as_json:
         print_json({"artifact": str(directory), "outputs": outputs})
@@ -87,13 +87,3 @@ def _run(network: "CompiledNetwork", batches: "Iterable[Values]") -> "Mapping[st
 def _file_name(index: int, name: str) -> str:
     """The tensor's own name, unless it cannot be that of a file."""
     return f"{name}.npy" if re.fullmatch(r"(?!output\d)\w[\w.-]{0,59}", name) else f"output{index}.npy"
-
-
-def _write_array(path: Path, array: "Array") -> None:
-    import numpy as np
-
-    from openwork.files import write_whole
-
-    file = io.BytesIO()
-    np.save(file, array)
-    write_whole(path, file.getvalue())

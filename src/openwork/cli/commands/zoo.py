@@ -104,20 +104,14 @@ def digits(output: Path) -> None:
     Example:
       openwork zoo digits -o digits
     """
-    import io
-
-    import numpy as np
-
-    from openwork.files import write_whole
+    from openwork.files import write_array
     from openwork.zoo.digits import load_digits_split
 
     data = load_digits_split()
-    arrays = {"calibration": data.train_images[:64], "test": data.held_out_images, "labels": data.held_out_labels}
-    for name, array in arrays.items():
-        file = io.BytesIO()
-        np.save(file, array)
-        write_whole(output / f"{name}.npy", file.getvalue())
-        note(f"{output / name}.npy: {array.dtype} {list(array.shape)}")
+    write_array(output / "calibration.npy", data.train_images[:64])
+    write_array(output / "test.npy", data.held_out_images)
+    write_array(output / "labels.npy", data.held_out_labels)
+    note(f"{output}: {len(data.held_out_images)} held-out images, 64 to calibrate on")
 
 
 def _described(name: str, tensor: "torch.Tensor") -> str:

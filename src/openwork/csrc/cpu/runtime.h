@@ -176,12 +176,14 @@ struct ow_fixed_softmax {
   const int32_t *exponentials; /* [256] */
 };
 
-/* The same, rounded to the nearest: see IntegerSoftmax in lowering/steps/reducing.py. Items: rows. */
+/* Softmax of bytes, or of floats, to bytes: see IntegerSoftmax and QuantizedSoftmax in lowering/steps/reducing.py.
+ * Items: rows. */
 struct ow_integer_softmax {
   const char *input;
   char *output;
   int32_t count;
-  const int32_t *exponentials; /* [256] */
+  const void *exponentials;    /* int32[256] for bytes, float[last + 1] for floats */
+  float resolution, last;      /* for floats */
   float scale;                 /* of the output */
   struct ow_requantize requantize; /* zero_point and bounds */
 };

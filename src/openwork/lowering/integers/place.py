@@ -10,7 +10,7 @@ from openwork.lowering.integers.forms import on_integers
 from openwork.lowering.integers.moving import move_integers
 from openwork.lowering.integers.site import Coding, Site, StaysFloat, coding_of
 from openwork.lowering.integers.widths import WIDEST, Widths
-from openwork.lowering.steps import Add, Binary, Clip, Dequantize, Normalize, Quantize, Step
+from openwork.lowering.steps import Add, Binary, Clip, Dequantize, Normalize, Quantize, Softmax, Step
 
 
 def use_integers(draft: Draft, widths: Widths = WIDEST) -> None:
@@ -69,6 +69,8 @@ def _site(
     operands = [name for name in step.reads if not _is_parameter(name, step, draft)]
     inputs = [_integers(name, step, writers.get(name), draft) for name in operands]
     known = [each for each in inputs if each is not None]
+    if not known and isinstance(step, Softmax) and not step.logarithm and coding.bits == 8:
+        return Site(step, draft.rounding, widths, (), (quantize.output, coding.within(bounds)))
     if not known or len(known) != len(inputs):
         return None
     return Site(step, draft.rounding, widths, tuple(known), (quantize.output, coding.within(bounds)))

@@ -60,7 +60,7 @@ class Site:
 
     rounding: how the model wants its integers rounded.
     widths: how wide integers may be.
-    inputs: name and coding of the integers behind each of its inputs.
+    inputs: name and coding of the integers behind each of its inputs; none if it takes floats.
     output: name of the integers in front of it, and their coding, limited by a Clip in between.
     """
 

@@ -66,9 +66,8 @@ def _dequantize_at_run_time(node: ir.Node, draft: Draft) -> list[Step]:
 
 def _byte(dtype: str) -> str:
     if dtype not in BYTES:
-        raise Unsupported(
-            f"its scale or zero point is known only at run time; openwork takes that for int8 and uint8, not {dtype}"
-        )
+        why = "its scale or zero point is known only at run time"
+        raise Unsupported(f"{why}; openwork takes int8 and uint8 then, not {dtype}")
     return dtype
 
 

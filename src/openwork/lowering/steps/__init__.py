@@ -28,7 +28,7 @@ from openwork.lowering.steps.moving import (
 )
 from openwork.lowering.steps.normalizing import IntegerNormalize, Normalize
 from openwork.lowering.steps.pooling import AveragePool, MaxPool
-from openwork.lowering.steps.reducing import ArgMax, IntegerSoftmax, Mean, Reduce, Softmax
+from openwork.lowering.steps.reducing import ArgMax, IntegerSoftmax, Mean, QuantizedSoftmax, Reduce, Softmax
 
 Step = (
     Add
@@ -53,6 +53,7 @@ Step = (
     | Normalize
     | Pad
     | Quantize
+    | QuantizedSoftmax
     | Reduce
     | Rescale
     | Reshape
@@ -87,6 +88,7 @@ __all__ = [
     "Normalize",
     "Pad",
     "Quantize",
+    "QuantizedSoftmax",
     "Reduce",
     "Resampling",
     "Rescale",

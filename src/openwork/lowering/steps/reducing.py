@@ -148,6 +148,50 @@ class IntegerSoftmax:
     def compute(self, values: Values, output: Buffer) -> Array:
         x = values[self.input].astype(np.int32)
         powers = self.exponentials[x.max(self.axis, keepdims=True) - x]
-        sums = powers.sum(self.axis, keepdims=True, dtype=np.int64)
-        factor = np.float32(1) / (sums.astype(np.float32) * np.float32(self.scale))
-        return rounded(powers.astype(np.float32) * factor, self.zero_point, self.low, self.high)
+        return _shares(powers, self)
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedSoftmax:
+    """Softmax of floats to 8-bit integers along one non-negative axis: every bit is determined, if the input's are.
+
+    The same as `IntegerSoftmax`, but for the powers, in float32 and this order:
+
+        distance = (max(x) - x) * resolution
+        powers = rint(exponentials[rint(distance)] * (1 - (distance - rint(distance)) / resolution))
+
+    Elements beyond the table or infinitely far from the largest, and what is not a number, have no share.
+
+    exponentials: float32[]; entry i is exp(-i / resolution) * 2^30, the last one is 0. resolution: a power of two.
+    """
+
+    name: str
+    input: str
+    output: str
+    axis: int
+    exponentials: NDArray[np.float32]
+    resolution: int
+    scale: float
+    zero_point: int
+    low: int
+    high: int
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return (self.input,)
+
+    def compute(self, values: Values, output: Buffer) -> Array:
+        x, last = values[self.input], np.float32(len(self.exponentials) - 1)
+        with np.errstate(invalid="ignore", over="ignore"):
+            distance = (np.fmax.reduce(x, self.axis, keepdims=True) - x) * np.float32(self.resolution)
+        distance = np.where(distance < last, distance, last)
+        whole = np.rint(distance)
+        rest = np.float32(1) - (distance - whole) / np.float32(self.resolution)
+        return _shares(np.rint(self.exponentials[whole.astype(np.int32)] * rest).astype(np.int32), self)
+
+
+def _shares(powers: Array, step: IntegerSoftmax | QuantizedSoftmax) -> Array:
+    """Of each power in the sum of all along the axis, in integers."""
+    sums = powers.sum(step.axis, keepdims=True, dtype=np.int64)
+    factor = np.float32(1) / (np.maximum(sums, 1).astype(np.float32) * np.float32(step.scale))
+    return rounded(powers.astype(np.float32) * factor, step.zero_point, step.low, step.high)

@@ -73,9 +73,11 @@ def analyse(
             onnxruntime ("fake" quantization).
         output: the tensor whose error is final; every output of the network if None.
         threads: of onnxruntime.
-    Raises: ModelError: the two are not the same network, or one of them gives NaN or infinity where the other does
-        not. DataError: no batch.
+    Raises: ModelError: the two are not the same network, the first is quantized, or one of them gives NaN or
+        infinity where the other does not. DataError: no batch.
     """
+    if any(node.op_type == "QuantizeLinear" for node in model.graph):
+        raise ModelError("the float model is quantized; give the float one first")
     _check_inputs(model, quantized)
     codings = tuple(coded_tensors(model, quantized))
     coded = {each.name: each for each in reversed(codings)}

@@ -1,6 +1,6 @@
 """Observers that keep a histogram and choose from it: percentile, KL divergence, mean squared error."""
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,9 +8,12 @@ from numpy.typing import NDArray
 from openwork.errors import CalibrationError
 from openwork.quantization.calibration.histogram import Histogram
 from openwork.quantization.calibration.observers import Range, State, check_alike, whole
+from openwork.quantization.scales import symmetric_scale
+from openwork.quantization.strategies import ScaleRule
 
 _PERCENTILE_BINS = 8192
 _MSE_BINS = 2048
+_RULES = ", ".join(get_args(ScaleRule))
 # Divergences that differ by less are equal.
 _ROUNDING = 1e-12
 
@@ -115,47 +118,63 @@ class KL:
 class MSE:
     """The threshold on |x| with the smallest sum of squared errors of quantization, rounding and clipping together.
 
-    Every edge of the histogram is tried as threshold; each range is cut to what was seen and widened to zero, and
-    its levels lie evenly from end to end. Exact zeros have no error.
+    Every edge of the histogram is tried as threshold; each range is cut to what was seen and widened to zero. Of
+    equal ones the widest is taken. Exact zeros have no error.
 
     Args:
         levels: integers there are: 256 for 8 bits.
+        scale: how a strategy makes a scale of a range, see `ScaleRule`: symmetric scales leave half of the integers
+            to the other sign even where the data has one, and powers of two reach farther than asked.
     """
 
     method: ClassVar[str] = "mse"
 
-    def __init__(self, levels: int = 256) -> None:
+    def __init__(self, levels: int = 256, scale: ScaleRule = "affine") -> None:
         if not 2 <= levels <= 1 << 16:
             raise CalibrationError(f"{levels} levels: not from 2 to 65536; give 256 for 8 bits")
+        if scale not in get_args(ScaleRule) or (scale != "affine" and levels < 4):
+            raise CalibrationError(f"scale {scale!r} of {levels} levels: does not exist; choose from {_RULES}")
         self._levels = levels
+        self._scale = scale
         self._histogram = Histogram(_MSE_BINS)
 
     def update(self, array: NDArray[np.floating]) -> None:
         self._histogram.update(array)
 
     def range(self) -> Range:
-        smallest, largest = self._histogram.extremes
         thresholds = self._histogram.edges[_MSE_BINS + 1 :]
         counts = self._histogram.counts.copy()
         counts[_MSE_BINS] -= self._histogram.zeros
         clipping = clipping_errors(counts[_MSE_BINS:], thresholds) + clipping_errors(
             counts[:_MSE_BINS][::-1], thresholds
         )
+        steps, reached = self._steps(thresholds)
         inside = np.cumsum(self._histogram.magnitudes())
-        steps = (np.clip(largest, 0, thresholds) - np.clip(smallest, -thresholds, 0)) / (self._levels - 1)
-        errors = clipping + rounding_errors(inside, steps)
-        return _within(self._histogram, float(thresholds[np.argmin(errors)]))
+        errors = clipping[reached] + rounding_errors(inside[reached], steps)
+        return _within(self._histogram, float(thresholds[np.flatnonzero(errors == errors.min())[-1]]))
+
+    def _steps(self, thresholds: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """Of each threshold: the scale, and the last bin that its integers reach."""
+        smallest, largest = self._histogram.extremes
+        low, high = np.clip(smallest, -thresholds, 0), np.clip(largest, 0, thresholds)
+        own = np.arange(_MSE_BINS)
+        if self._scale == "affine":
+            return (high - low) / (self._levels - 1), own
+        highest = self._levels // 2 - 1
+        steps = symmetric_scale(np.maximum(-low, high), highest, self._scale)
+        farthest = np.searchsorted(thresholds, steps * highest, side="right") - 1
+        return steps, np.maximum(farthest.clip(max=_MSE_BINS - 1), own)
 
     def merge(self, other: Self) -> None:
-        check_alike(self._levels, other._levels, "levels")
+        check_alike((self._levels, self._scale), (other._levels, other._scale), "levels and scale")
         self._histogram.merge(other._histogram)
 
     def to_json(self) -> dict[str, Any]:
-        return {"levels": self._levels, "histogram": self._histogram.to_json()}
+        return {"levels": self._levels, "scale": self._scale, "histogram": self._histogram.to_json()}
 
     @classmethod
     def from_json(cls, state: State) -> Self:
-        observer = cls(whole(state["levels"]))
+        observer = cls(whole(state["levels"]), state["scale"])
         observer._histogram = _histogram(state, _MSE_BINS)
         return observer
 

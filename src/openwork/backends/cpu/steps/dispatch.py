@@ -58,6 +58,7 @@ from openwork.lowering import (
     Pad,
     Program,
     Quantize,
+    QuantizedSoftmax,
     Reduce,
     Rescale,
     Reshape,
@@ -142,7 +143,7 @@ def plan_step(plan: Plan, step: Step) -> None:
             convert(plan, step)
         case Softmax():
             softmax(plan, step)
-        case IntegerSoftmax():
+        case IntegerSoftmax() | QuantizedSoftmax():
             integer_softmax(plan, step)
         case FixedSoftmax():
             fixed_softmax(plan, step)

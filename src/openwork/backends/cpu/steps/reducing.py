@@ -7,7 +7,16 @@ from openwork.backends.cpu.layout import Plain, Planes
 from openwork.backends.cpu.plan import Address, Place, Plan, Value, stored_zero_point
 from openwork.backends.cpu.steps.copying import broadcast, copy, permuted, row_major
 from openwork.backends.cpu.steps.descriptors import ITEMS_A_THREAD, requantize
-from openwork.lowering import ArgMax, IntegerNormalize, IntegerSoftmax, Mean, Normalize, Reduce, Softmax
+from openwork.lowering import (
+    ArgMax,
+    IntegerNormalize,
+    IntegerSoftmax,
+    Mean,
+    Normalize,
+    QuantizedSoftmax,
+    Reduce,
+    Softmax,
+)
 
 # enum ow_reduction.
 REDUCTIONS = {"sum": 0, "mean": 1, "max": 2, "min": 3, "prod": 4}
@@ -130,14 +139,18 @@ def softmax(plan: Plan, step: Softmax) -> None:
     _along_rows(plan, step, (step.axis,), "f32_softmax", fields)
 
 
-def integer_softmax(plan: Plan, step: IntegerSoftmax) -> None:
+def integer_softmax(plan: Plan, step: IntegerSoftmax | QuantizedSoftmax) -> None:
     fields: dict[str, Value] = {
         "count": plan.shape(step.input)[step.axis],
         "exponentials": plan.param(step.exponentials),
         "scale": step.scale,
         "requantize": _limits(plan, step),
     }
-    _along_rows(plan, step, (step.axis,), "u8_softmax", fields)
+    if isinstance(step, IntegerSoftmax):
+        _along_rows(plan, step, (step.axis,), "u8_softmax", fields)
+    else:
+        fields |= {"resolution": float(step.resolution), "last": float(len(step.exponentials) - 1)}
+        _along_rows(plan, step, (step.axis,), "f32_quantized_softmax", fields)
 
 
 def normalize(plan: Plan, step: Normalize) -> None:
@@ -162,7 +175,7 @@ def integer_normalize(plan: Plan, step: IntegerNormalize) -> None:
     _along_rows(plan, step, step.axes, "u8_normalize", fields | _operands(plan, step))
 
 
-def _limits(plan: Plan, step: IntegerSoftmax | IntegerNormalize) -> dict[str, Value]:
+def _limits(plan: Plan, step: IntegerSoftmax | QuantizedSoftmax | IntegerNormalize) -> dict[str, Value]:
     """Zero point and bounds of the output, as stored."""
     stored = stored_zero_point(0, plan.dtype(step.output))
     limits = {"zero_point": step.zero_point, "low": step.low, "high": step.high}
@@ -194,7 +207,7 @@ def _operand(plan: Plan, name: str, shape: tuple[int, ...], axes: tuple[int, ...
 
 def _along_rows(
     plan: Plan,
-    step: Softmax | IntegerSoftmax | Normalize | IntegerNormalize,
+    step: Softmax | IntegerSoftmax | QuantizedSoftmax | Normalize | IntegerNormalize,
     axes: Sequence[int],
     kernel: str,
     fields: dict[str, Value],
