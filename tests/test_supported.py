@@ -19,7 +19,10 @@ from openwork.report.supported import BACKENDS, REWRITTEN, Supported, markdown, 
 from tests.backends.cpu.onnx_nodes import cases, shape_inputs
 
 FLOAT = onnx.TensorProto.FLOAT
-WITH_CONSTANTS = ("Conv", "Gemm", "MatMul", "Clip", "Gather", "Pad")
+WITH_CONSTANTS = (
+    *("Conv", "Gemm", "MatMul", "Clip", "Gather", "Pad"),
+    *("InstanceNormalization", "LayerNormalization", "RMSNormalization"),
+)
 NEWEST = 24  # of the opsets that onnxruntime takes, with version 12 of the format
 PAGE = Path(__file__).parents[1] / "docs" / "supported.md"
 

@@ -25,7 +25,7 @@ def test_the_figures_of_an_operator(ask: Ask) -> None:
     by_name = {each["name"]: each for each in ask("operators")["operators"]}
     assert by_name["Conv"]["bits"] == {"interpreter": 16, "cpu": 8}
     assert by_name["Sigmoid"]["bits"] == {"interpreter": 8, "cpu": 8}
-    assert by_name["Softmax"]["integers"] is None
+    assert by_name["Cos"]["integers"] is None
     assert "training_mode" in by_name["Dropout"]["note"]
 
 

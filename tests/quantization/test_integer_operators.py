@@ -221,3 +221,15 @@ def test_excluded_layers_stay_float_with_their_activation():
 def test_integer_tensors_are_left_alone():
     model = network("(int64[1,2] x, int64[1,2] y) => (int64[1,2] z) { z = Add(x, y) }")
     assert names(model) == []
+
+
+def test_every_part_of_a_split_runs_in_integers():
+    model = network(
+        """(float[1,4,6,6] x) => (float[1,4,6,6] y) {
+            c = Conv<kernel_shape=[1,1]>(x, w)
+            left, right = Split<axis=1, num_outputs=2>(c)
+            y = Concat<axis=1>(right, left)
+        }""",
+        w=np.ones((4, 4, 1, 1), np.float32),
+    )
+    assert [site.node.op_type for site in integer_sites(model.graph)] == ["Conv", "Split", "Concat"]

@@ -135,7 +135,7 @@ def _buffer(value: ir.Value) -> Buffer:
     if value.dtype is None:
         raise ModelError(f"value {value.name!r}: its type is unknown; canonicalise the model")
     shape = static_shape(value)
-    if 0 in shape:
+    if min(shape, default=1) < 1:  # shape inference gives negative sizes where a kernel is larger than its image
         raise ModelError(f"value {value.name!r}: its shape {list(shape)} has no elements; openwork takes at least one")
     return Buffer(shape, str(value.dtype.numpy()))
 

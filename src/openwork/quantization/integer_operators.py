@@ -52,7 +52,7 @@ _KNOWN_RANGES: dict[str, Range] = {
 
 # A constant as large as this hides elements (masks hold -10000, -3.4e38 or -inf): 8 bits cannot hold it and them.
 _MASKING = 1e4
-# Nor can they where a constant of zeros and one such number is added, which leaves nothing of a Softmax (Swin has -100).
+# Nor can they where a constant of zeros and one such number is added, which leaves nothing of a Softmax (Swin: -100).
 _HIDING = -50.0
 # A constant as small as this guards a division or a square root against zero: 8 bits would round it off.
 _GUARDING = 1e-3
@@ -190,6 +190,8 @@ def can_run_in_integers(node: ir.Node) -> bool:
             return True
         case "MaxPool":
             return len(node.outputs) == 1 or not node.outputs[1].uses()
+        case "Split":
+            return _constants(node, 1)
         case "Softmax":
             return not node.outputs[0].is_graph_output() and _comes_from_integers(node.inputs)
     return _constants(node, 1) and not any(output.uses() for output in node.outputs[1:])

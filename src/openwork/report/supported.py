@@ -35,7 +35,9 @@ REWRITTEN: Mapping[str, Sequence[Pass]] = {
 
 # Of operators that move elements these compare them, which the CPU does as it computes.
 _COMPARING = ("GlobalMaxPool", "MaxPool", "ReduceMax", "ReduceMin")
-_TABLE_BITS = 8  # a function is looked up in a table of as many entries as there are integers
+# And of those that compute these have their forms for bytes only.
+_OF_BYTES = ("InstanceNormalization", "LayerNormalization", "RMSNormalization", "Softmax")
+_TABLE_BITS = 8  # a table has as many entries as there are integers
 _WIDEST_MOVED = 16
 
 
@@ -115,7 +117,7 @@ def _reason(schema: OpSchema) -> str:
 def _bits(name: str, form: IntegerForm, widths: Widths) -> int:
     if form == "moved" and name not in _COMPARING:
         return _WIDEST_MOVED
-    return _TABLE_BITS if form == "looked up" else widths.activations
+    return _TABLE_BITS if form == "looked up" or name in _OF_BYTES else widths.activations
 
 
 def _note(rule: Callable[..., Any]) -> str:
@@ -139,15 +141,14 @@ operator below runs in each of them, floats as float32. *Integers* tells what be
 - **weighted**: sums of products with a constant weight, whose zeros are left out; of MatMul also the product of two
   activations,
 - **computed**: other arithmetic on integers,
-- **looked up**: a table with the result for each of the {entries} integers, if all have one: Log and Sqrt need a strategy
-  with zero points (`int8`, `minmax`),
+- **looked up**: a table with the result for each of the {entries} integers, if all have one: Log and Sqrt need a
+  strategy with zero points (`int8`, `minmax`),
 - **moved**: integers are moved, or chosen, as they are,
 - no entry: it computes in float32, between a DequantizeLinear and a QuantizeLinear.
 
 Models that come with integers (Q/DQ, QOperator, TensorFlow Lite, quantized TorchScript) use the same forms wherever
-they have a DequantizeLinear in front and a QuantizeLinear behind. There, every other function of one activation is
-looked up too, and of 8 bits Softmax and the normalizations run in integers (Softmax of a TensorFlow Lite model as that
-prescribes it).
+they have a DequantizeLinear in front and a QuantizeLinear behind; there, every other function of one activation is
+looked up too.
 
 | operator | types | integers | notes |
 |---|---|---|---|

@@ -22,6 +22,18 @@ def test_a_library_brings_the_instruction_sets_of_its_target():
     assert "avx" not in kernels_tables(small.instruction_sets, KERNELS)
 
 
+def test_a_library_brings_only_the_kernels_that_its_plan_calls():
+    called = [kernel for kernel in KERNELS if kernel.name in ("f32_unary", "x8_copy")]
+    target = load_target("cpu")
+    sources = [source.path.stem for source in library_sources(target, called)]
+    assert {name: sources.count(name) for name in sources if (CSRC / "cpu" / f"{name}.c").exists()} == {
+        **dict.fromkeys(("f32_unary", "x8_copy"), len(target.instruction_sets)),
+        **dict.fromkeys(("threads", "session", "select"), 1),
+    }
+    tables = kernels_tables(target.instruction_sets, called)
+    assert [kernel.name for kernel in KERNELS if f".{kernel.name} =" in tables] == ["f32_unary", "x8_copy"]
+
+
 def test_an_instruction_set_without_kernels_is_refused():
     wrong = replace(load_target("cpu"), instruction_sets=("avx2", "sse9"))
     with pytest.raises(TargetError, match="no kernels for 'sse9'; choose from portable, avx2, avx512"):

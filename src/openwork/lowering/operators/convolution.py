@@ -94,7 +94,7 @@ def _by_matmul(parts: Composition, x: str, weight: str, places: NDArray[np.int64
     groups = parts.shape(weight)[0]
     flat = parts.reshape(x, images, channels, prod(sizes))
     flat = padded(parts, flat, [0, 0, 0, 0, 0, int(places.max() == prod(sizes))])
-    seen = gathered(parts, flat, 2, parts.constant(places))
+    seen = gathered(parts, flat, 2, parts.constant(places.astype(np.int32)))
     columns = parts.reshape(seen, images, groups, channels // groups * len(places), places.shape[1])
     return parts.reshape(parts.matmul(weight, columns), *shape)
 
