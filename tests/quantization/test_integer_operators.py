@@ -119,7 +119,8 @@ def test_a_gate_and_what_it_gates():
         ("a = Relu(x) b = GlobalMaxPool(a) d = Add(b, b)", ["a", "b", "d"]),
         ("a = Relu(x) b = MatMul(a, a) d = Sub(b, a)", ["a", "b", "d"]),
         ("a = Relu(x) b = Tanh(a) d = Mul(b, a)", ["a", "b", "d"]),
-        ("a = Relu(x) b = LayerNormalization(a, scale) d = Mul(b, a)", ["a", "d"]),
+        ("a = Relu(x) b = LayerNormalization(a, scale) d = Mul(b, a)", ["a", "b", "d"]),
+        ("a = Relu(x) b = Softmax(a) d = Mul(b, a)", ["a", "b", "d"]),
         ("a = Relu(x) b = Div(a, half) d = Pow(b, half)", ["a"]),
         ("a = Relu(x) b = ReduceMax(a, one) d = Sub(b, a)", ["a", "b", "d"]),
         ("a = Relu(x) b = ReduceSum(a, one) d = Sub(b, a)", ["a", "b", "d"]),
@@ -160,7 +161,7 @@ def test_masks_stay_float_and_so_does_what_they_are_added_to():
     assert [site.node.op_type for site in integer_sites(model.graph)] == ["MatMul"]
 
 
-@pytest.mark.parametrize("hidden", [-np.inf, -1e9, -10000])
+@pytest.mark.parametrize("hidden", [-np.inf, -1e9, -10000, -100])
 def test_additions_of_constant_masks_stay_float(hidden):
     model = network(
         "(float[4,4] x) => (float[4,4] y) { a = Relu(x) b = Add(a, m) y = Relu(b) }",

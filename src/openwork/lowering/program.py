@@ -47,6 +47,10 @@ class Program:
             assert step.output not in written, f"{step.name}: {step.output!r} is written twice"
             written.add(step.output)
             for field in fields(step):
-                if hasattr(step, "weight") and field.name in ("weight", "bias") and getattr(step, field.name) is not None:
+                if (
+                    hasattr(step, "weight")
+                    and field.name in ("weight", "bias")
+                    and getattr(step, field.name) is not None
+                ):
                     assert getattr(step, field.name) in self.constants, f"{step.name}: no constant {field.name}"
         assert set(self.outputs) <= written, "an output is never written"

@@ -52,7 +52,8 @@ _KNOWN_RANGES: dict[str, Range] = {
 
 # A constant as large as this hides elements (masks hold -10000, -3.4e38 or -inf): 8 bits cannot hold it and them.
 _MASKING = 1e4
-# Nor can they where a constant of zeros and one such number is added, which leaves nothing of a Softmax (Swin: -100).
+# Nor can they hold numbers below this, that leave nothing to a Softmax, where there are none up to half as low: Swin
+# adds -100.
 _HIDING = -50.0
 # A constant as small as this guards a division or a square root against zero: 8 bits would round it off.
 _GUARDING = 1e-3
@@ -279,9 +280,11 @@ def _is_mask(tensor: ir.Value | None) -> bool:
 
 
 def _hides(array: NDArray[np.generic]) -> bool:
-    """Whether an array holds zeros and one number so low that nothing of an element is left."""
-    values = np.unique(array).tolist() if array.dtype.kind == "f" else []
-    return len(values) == 2 and values[0] <= _HIDING and values[1] == 0
+    """Whether a constant hides some elements from a Softmax and leaves others."""
+    if array.dtype.kind != "f" or array.ndim < 2:
+        return False
+    hidden, seen = array <= _HIDING, array >= _HIDING / 2
+    return bool(hidden.any() and seen.any() and (hidden | seen).all())
 
 
 def _is_guard(tensor: ir.Value | None) -> bool:

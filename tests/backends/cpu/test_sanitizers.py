@@ -26,7 +26,7 @@ from tests.backends.cpu.programs import instruction_sets_here, random_activation
 from tests.backends.cpu.test_steps import every_kind
 
 # Without optimization nothing that is undefined is optimized away, and compiling takes a third of the time.
-FLAGS = ("-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-Wno-psabi")
+FLAGS = ("-O0", "-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all", "-Wno-psabi")
 MAIN = Path(__file__).parent / "sanitized_main.c"
 FILES = 8
 POISON, READ_PAST = 128, 128  # bytes around each region of the arena: see session.c

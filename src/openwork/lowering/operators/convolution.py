@@ -81,9 +81,7 @@ def _places(tables: Sequence[NDArray[np.int64]], sizes: Sequence[int]) -> NDArra
     rank = len(tables)
     places, inside = np.zeros((), np.int64), np.ones((), np.bool_)
     for axis, table in enumerate(tables):
-        spread = table.reshape(
-            [len(table) if at == axis else table.shape[1] if at == axis + rank else 1 for at in range(2 * rank)]
-        )
+        spread = np.expand_dims(table, [at for at in range(2 * rank) if at % rank != axis])  # tap axes, then pixel axes
         places, inside = places * sizes[axis] + spread, inside & (spread != OUTSIDE)
     return np.where(inside, places, prod(sizes)).reshape(prod(map(len, tables)), -1)
 
