@@ -13,7 +13,7 @@ from openwork.lowering.integers.normalizing import normalized
 from openwork.lowering.integers.site import Coding, Site, StaysFloat
 from openwork.lowering.integers.softmax import softmax
 from openwork.lowering.integers.widths import WIDEST
-from openwork.lowering.steps import Normalize, Softmax, Step
+from openwork.lowering.steps import Normalize, Softmax
 from openwork.passes import canonicalise
 from tests.lowering.test_integers import X_SCALE, assert_within_one_step, integer_input, kinds
 from tests.models import Writer
@@ -119,12 +119,14 @@ def coding(draw: Any, scale: Any) -> Coding:
     return Coding(float(np.float32(draw(scale))), zero, dtype, int(limits.min), int(limits.max))
 
 
-def in_integers(step: Step, x: Coding, y: Coding, shape: tuple[int, ...], integers: Any, constants: Any) -> Any:
-    """The output's integers as reals, less the zero point, before clipping; and the integer step."""
+def in_integers(
+    step: Softmax | Normalize, x: Coding, y: Coding, shape: tuple[int, ...], integers: Any, constants: Any
+) -> Any:
+    """What the integer form of a step computes from integers coded as `x` for an output coded as `y`."""
     draft = Draft(("x",), ("y",), 20, constants=dict(constants))
     draft.buffers |= {"x": Buffer(shape, x.dtype), "y": Buffer(shape, y.dtype)}
     site = Site(step, "float32", WIDEST, (("x", x),), ("y", y))
-    new = softmax(step, site, draft) if isinstance(step, Softmax) else normalized(step, site, draft)  # type: ignore[arg-type]
+    new = softmax(step, site, draft) if isinstance(step, Softmax) else normalized(step, site, draft)
     program = Program(("x",), ("y",), draft.buffers, draft.constants, (new,))
     return interpreter.run(program, {"x": integers})["y"].astype(np.float64)
 
@@ -199,7 +201,9 @@ def test_normalization_is_rounded_to_the_nearest(drawn: Any) -> None:
         (Normalize("n", "x", "y", (0,), 1e-5, None, None), (0.1, 1e-40), 4, "its epsilon, scale or bias"),
     ],
 )
-def test_what_has_no_proof_stays_float(step: Step, scales: tuple[float, float], size: int, reason: str) -> None:
+def test_what_has_no_proof_stays_float(
+    step: Softmax | Normalize, scales: tuple[float, float], size: int, reason: str
+) -> None:
     x, y = (Coding(scale, 128, "uint8", 0, 255) for scale in scales)
     with pytest.raises(StaysFloat, match=reason):
         in_integers(step, x, y, (size,), np.zeros(size, np.uint8), {})

@@ -39,8 +39,11 @@ UNBOUNDED = Bounds()
 
 
 def rounded(real: Array, zero_point: int, low: int, high: int) -> Array:
-    """Half to even, clamped while still float32: whole numbers that fit the integer type they are for."""
-    return np.clip(np.rint(real) + np.float32(zero_point), np.float32(low), np.float32(high))
+    """Half to even, clamped while still float32: whole numbers that fit the integer type they are for.
+
+    What is not a number becomes `low`, as onnxruntime has it.
+    """
+    return np.minimum(np.fmax(np.rint(real) + np.float32(zero_point), np.float32(low)), np.float32(high))
 
 
 def dequantized(integers: Array, zero_point: int, scale: float) -> Array:

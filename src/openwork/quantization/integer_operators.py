@@ -283,7 +283,8 @@ def _hides(array: NDArray[np.generic]) -> bool:
     """Whether a constant hides some elements from a Softmax and leaves others."""
     if array.dtype.kind != "f" or array.ndim < 2:
         return False
-    hidden, seen = array <= _HIDING, array >= _HIDING / 2
+    values = array.astype(np.float64)
+    hidden, seen = values <= _HIDING, values >= _HIDING / 2
     return bool(hidden.any() and seen.any() and (hidden | seen).all())
 
 

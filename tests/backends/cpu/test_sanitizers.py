@@ -49,6 +49,7 @@ def test_no_kernel_reads_or_writes_out_of_bounds_or_relies_on_what_is_undefined(
     programs = [*every_kind(rng), *every_hard_shape(rng)]
     plans = [make_plan(program, 2) for program in programs]
     assert {call.kernel for plan in plans for call in plan.calls} == {kernel.name for kernel in KERNELS}
+    print(f"{len(programs)} programs, {len(KERNELS)} kernels, {', '.join(instruction_sets_here())}")
 
     inputs = [write_program(tmp_path, i, plan, rng) for i, plan in enumerate(plans)]
     executable = sanitized(gcc, tmp_path, plans)

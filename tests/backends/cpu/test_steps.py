@@ -317,6 +317,18 @@ def test_quantize_and_dequantize(dtype):
     check_everywhere(program, rng)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16"])
+def test_what_is_not_a_number_becomes_the_lowest_integer(dtype):
+    buffers = {"x": Buffer((40,), "float32"), "q": Buffer((40,), dtype)}
+    program = Program(("x",), ("q",), buffers, {}, (Quantize("q", "x", "q", 0.01, 3),))
+    inputs = {"x": np.tile(np.array([np.nan, np.inf, -np.inf, 0], np.float32), 10)}
+    limits = np.iinfo(dtype)
+    expected = [limits.min, limits.max, limits.min, 3] * 10
+    assert interpreter.run(program, inputs)["q"].tolist() == expected
+    for isa, outputs in run_everywhere(program, inputs):
+        assert outputs["q"].tolist() == expected, isa
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_softmax(axis):
     shape = (3, 4, 5)

@@ -5,9 +5,15 @@
 #include "runtime.h"
 #include "vector.h"
 
-/* clip(rint(x * scale) + zero_point, low, high), every operation in float32 */
+/* clip(rint(x) + zero_point, low, high), every operation in float32; low for what is not a number */
+static inline int32_t ow_rounded(float x, float zero_point, float low, float high) {
+  x = rintf(x) + zero_point;
+  x = x > low ? x : low;
+  return (int32_t)(x < high ? x : high);
+}
+
 static inline uint8_t ow_requantize(float x, float scale, const struct ow_requantize *to) {
-  return (uint8_t)(int32_t)ow_clampf(rintf(x * scale) + to->zero_point, to->low, to->high);
+  return (uint8_t)ow_rounded(x * scale, to->zero_point, to->low, to->high);
 }
 
 /* ---- fixed point, sixteen lanes ---- */

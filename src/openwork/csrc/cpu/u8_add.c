@@ -3,7 +3,7 @@
 
 static inline uint8_t add(float a, float b, const struct ow_add_scales *to) {
   float sum = (a - to->zero_points[0]) * to->scale[0] + (b - to->zero_points[1]) * to->scale[1];
-  return (uint8_t)(int32_t)ow_clampf(rintf(sum) + to->zero_point, to->low, to->high);
+  return (uint8_t)ow_rounded(sum, to->zero_point, to->low, to->high);
 }
 
 OW_MAP_KERNEL(u8_add, uint8_t, uint8_t, add((float)a[i], (float)b[i], &s.add))

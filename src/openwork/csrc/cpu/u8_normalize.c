@@ -9,7 +9,7 @@ static inline float real(int32_t deviation, float factor, float scale, float bia
 }
 
 static inline uint8_t narrow(float x, const struct ow_requantize *to) {
-  return (uint8_t)(int32_t)ow_clampf(rintf(x) + to->zero_point, to->low, to->high);
+  return (uint8_t)ow_rounded(x, to->zero_point, to->low, to->high);
 }
 
 void OW_KERNEL(u8_normalize)(const void *argument, int32_t begin, int32_t end) {
@@ -34,8 +34,10 @@ void OW_KERNEL(u8_normalize)(const void *argument, int32_t begin, int32_t end) {
       for (int32_t i = 0; i < s.count; i++)
         y[i] = narrow(real(s.count * x[i] - shift, factor, scale[i], bias[i]), &s.requantize);
     } else {
-      for (int32_t i = 0; i < s.count; i++)
-        y[i] = narrow(real(s.count * x[i] - shift, factor, scale[i * s.scale_element], bias[i * s.bias_element]), &s.requantize);
+      for (int32_t i = 0; i < s.count; i++) {
+        const float by = scale[i * s.scale_element], more = bias[i * s.bias_element];
+        y[i] = narrow(real(s.count * x[i] - shift, factor, by, more), &s.requantize);
+      }
     }
   }
 }

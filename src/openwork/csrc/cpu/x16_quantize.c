@@ -2,4 +2,4 @@
 #include "map.h"
 
 OW_MAP_KERNEL(x16_quantize, float, uint16_t,
-              (uint16_t)(int32_t)ow_clampf(rintf(a[i] / s.scale) + s.zero_point, s.low, s.high))
+              (uint16_t)ow_rounded(a[i] / s.scale, s.zero_point, s.low, s.high))
