@@ -1,4 +1,4 @@
-/* u8_add: see AddScales in lowering/program.py */
+/* u8_add: see AddScales in lowering/requantize.py */
 #include "map.h"
 
 static inline uint8_t add(float a, float b, const struct ow_add_scales *to) {
