@@ -18,6 +18,7 @@ from openwork.lowering.arithmetic import (
 )
 from openwork.lowering.requantize import Requantize
 from openwork.lowering.steps.elementwise import Add
+from openwork.lowering.steps.reads import ReadsInput
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +82,7 @@ class Conv:
 
 
 @dataclass(frozen=True, eq=False)
-class FullyConnected:
+class FullyConnected(ReadsInput):
     """output[..., out] = bounds(input[..., in] @ weight[out, in].T + bias); integers as in `Conv`."""
 
     name: str
@@ -93,10 +94,6 @@ class FullyConnected:
     input_zero_point: int = 0
     requantize: Requantize | None = None
     accumulator: Accumulator = "int32"
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return (self.input,)
 
     def compute(self, values: Values, output: Buffer) -> Array:
         x, weight = values[self.input], values[self.weight]

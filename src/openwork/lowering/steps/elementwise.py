@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from openwork.lowering.arithmetic import UNBOUNDED, Array, Bounds, Buffer, Values, dequantized, rounded
 from openwork.lowering.functions import BINARY, UNARY, BinaryFunction, UnaryFunction
 from openwork.lowering.requantize import Requantize, RequantizeAdd
+from openwork.lowering.steps.reads import ReadsInput, ReadsInputs
 
 
 @dataclass(frozen=True)
-class Add:
+class Add(ReadsInputs):
     """output = bounds(inputs[0] + inputs[1]); floats broadcast as NumPy does. Integers carry `requantize`."""
 
     name: str
@@ -19,10 +20,6 @@ class Add:
     output: str
     bounds: Bounds = UNBOUNDED
     requantize: RequantizeAdd | None = None
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return self.inputs
 
     def compute(self, values: Values, output: Buffer) -> Array:
         return self.of(*(values[name] for name in self.inputs))
@@ -32,7 +29,7 @@ class Add:
 
 
 @dataclass(frozen=True)
-class Clip:
+class Clip(ReadsInput):
     """output = bounds(input), float, elementwise."""
 
     name: str
@@ -40,16 +37,12 @@ class Clip:
     output: str
     bounds: Bounds
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return (self.input,)
-
     def compute(self, values: Values, output: Buffer) -> Array:
         return self.bounds.clamp(values[self.input])
 
 
 @dataclass(frozen=True)
-class Unary:
+class Unary(ReadsInput):
     """output = function(input), elementwise; see `functions.UNARY`.
 
     parameters: those the function has, such as the slope of a leaky_relu.
@@ -61,17 +54,13 @@ class Unary:
     function: UnaryFunction
     parameters: tuple[float, ...] = ()
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return (self.input,)
-
     def compute(self, values: Values, output: Buffer) -> Array:
         with np.errstate(all="ignore"):
             return UNARY[self.function](values[self.input], *map(np.float32, self.parameters))
 
 
 @dataclass(frozen=True, eq=False)
-class Binary:
+class Binary(ReadsInputs):
     """output = function(inputs[0], inputs[1]), elementwise, broadcast as NumPy does; see `functions.BINARY`.
 
     Comparisons give bool. Integer `mul` (`requantize` is set): requantize((a - zero_points[0]) * (b - zero_points[1])).
@@ -84,10 +73,6 @@ class Binary:
     zero_points: tuple[int, int] = (0, 0)
     requantize: Requantize | None = None
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return self.inputs
-
     def compute(self, values: Values, output: Buffer) -> Array:
         a, b = (values[name] for name in self.inputs)
         if self.requantize is not None:
@@ -98,23 +83,19 @@ class Binary:
 
 
 @dataclass(frozen=True)
-class Select:
+class Select(ReadsInputs):
     """output = inputs[1] where inputs[0] (bool) is true, else inputs[2]; all broadcast as NumPy does; any dtype."""
 
     name: str
     inputs: tuple[str, str, str]
     output: str
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return self.inputs
-
     def compute(self, values: Values, output: Buffer) -> Array:
         return np.where(*(values[name] for name in self.inputs))
 
 
 @dataclass(frozen=True)
-class Cast:
+class Cast(ReadsInput):
     """The input's values in the output's dtype: float32, int32, int64, int8, uint8 or bool.
 
     From float towards zero; what does not fit becomes the nearest limit, NaN becomes 0 (ONNX leaves both open).
@@ -123,10 +104,6 @@ class Cast:
     name: str
     input: str
     output: str
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return (self.input,)
 
     def compute(self, values: Values, output: Buffer) -> Array:
         x, dtype = values[self.input], np.dtype(output.dtype)
@@ -141,7 +118,7 @@ class Cast:
 
 
 @dataclass(frozen=True, eq=False)
-class Lookup:
+class Lookup(ReadsInput):
     """Integer function of one byte: output = table[input], by the input's bits as uint8.
 
     What a float function between Dequantize and Quantize becomes. table: 256 entries of the output's dtype; entry i
@@ -153,16 +130,12 @@ class Lookup:
     output: str
     table: NDArray[np.generic]
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return (self.input,)
-
     def compute(self, values: Values, output: Buffer) -> Array:
         return self.table[values[self.input].view(np.uint8)]
 
 
 @dataclass(frozen=True, eq=False)
-class Rescale:
+class Rescale(ReadsInput):
     """Integer to integer, elementwise: y = requantize(input - input_zero_point). A lone integer Relu is one too."""
 
     name: str
@@ -171,17 +144,13 @@ class Rescale:
     input_zero_point: int
     requantize: Requantize
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return (self.input,)
-
     def compute(self, values: Values, output: Buffer) -> Array:
         centred = values[self.input].astype(np.int32) - self.input_zero_point
         return self.requantize.apply(centred).reshape(output.shape)
 
 
 @dataclass(frozen=True)
-class Quantize:
+class Quantize(ReadsInput):
     """output = clip(rint(input / scale) + zero_point) into the range of the output's dtype; float32 arithmetic."""
 
     name: str
@@ -190,17 +159,13 @@ class Quantize:
     scale: float
     zero_point: int
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return (self.input,)
-
     def compute(self, values: Values, output: Buffer) -> Array:
         limits = np.iinfo(output.dtype)
         return rounded(values[self.input] / np.float32(self.scale), self.zero_point, limits.min, limits.max)
 
 
 @dataclass(frozen=True)
-class Dequantize:
+class Dequantize(ReadsInput):
     """output = float32(input - zero_point) * scale."""
 
     name: str
@@ -208,10 +173,6 @@ class Dequantize:
     output: str
     scale: float
     zero_point: int
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return (self.input,)
 
     def compute(self, values: Values, output: Buffer) -> Array:
         return dequantized(values[self.input], self.zero_point, self.scale)

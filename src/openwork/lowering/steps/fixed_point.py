@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from openwork.lowering.arithmetic import Array, Buffer, Values
 from openwork.lowering.fixed_point import Whole, half_away, multiplied, multiplier_of, shifted_left
+from openwork.lowering.steps.reads import ReadsInput
 
 # Bits before the binary point: of the scaled difference to the largest input, and of the sum of exponentials.
 _DIFFERENCE_BITS, _SUM_BITS = 5, 12
 
 
 @dataclass(frozen=True, eq=False)
-class FixedSoftmax:
+class FixedSoftmax(ReadsInput):
     """Softmax of bytes to bytes of scale 1/256, the smallest integer standing for 0, along one non-negative axis.
 
     exponentials: int32[256]; entry i is exp(-i * input scale) with 31 fractional bits.
@@ -32,10 +33,6 @@ class FixedSoftmax:
     output: str
     axis: int
     exponentials: NDArray[np.int32]
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return (self.input,)
 
     def compute(self, values: Values, output: Buffer) -> Array:
         x = values[self.input].astype(np.int64)

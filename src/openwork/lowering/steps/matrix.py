@@ -6,10 +6,11 @@ import numpy as np
 
 from openwork.lowering.arithmetic import Array, Buffer, Values, int32
 from openwork.lowering.requantize import Requantize
+from openwork.lowering.steps.reads import ReadsInputs
 
 
 @dataclass(frozen=True, eq=False)
-class MatMul:
+class MatMul(ReadsInputs):
     """output = inputs[0] @ inputs[1], as NumPy multiplies: batches broadcast, vectors are taken in.
 
     Integer (`requantize` is set): int32 accumulator = (a - zero_points[0]) @ (b - zero_points[1]), requantized by
@@ -21,10 +22,6 @@ class MatMul:
     output: str
     zero_points: tuple[int, int] = (0, 0)
     requantize: Requantize | None = None
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return self.inputs
 
     def compute(self, values: Values, output: Buffer) -> Array:
         a, b = (values[name] for name in self.inputs)

@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openwork.lowering.arithmetic import Array, Buffer, Values
+from openwork.lowering.steps.reads import ReadsInput, ReadsInputs
 
 
 @dataclass(frozen=True)
-class Concat:
+class Concat(ReadsInputs):
     """Inputs behind one another along one non-negative axis; all of one dtype, integers of equal quantization."""
 
     name: str
@@ -18,16 +19,12 @@ class Concat:
     output: str
     axis: int
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return self.inputs
-
     def compute(self, values: Values, output: Buffer) -> Array:
         return np.concatenate([values[name] for name in self.inputs], axis=self.axis)
 
 
 @dataclass(frozen=True)
-class Transpose:
+class Transpose(ReadsInput):
     """Axes permuted: output axis i is input axis perm[i]."""
 
     name: str
@@ -35,32 +32,24 @@ class Transpose:
     output: str
     perm: tuple[int, ...]
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return (self.input,)
-
     def compute(self, values: Values, output: Buffer) -> Array:
         return values[self.input].transpose(self.perm)
 
 
 @dataclass(frozen=True)
-class Reshape:
+class Reshape(ReadsInput):
     """The same elements in row-major order under another shape (the output buffer's)."""
 
     name: str
     input: str
     output: str
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return (self.input,)
-
     def compute(self, values: Values, output: Buffer) -> Array:
         return values[self.input].reshape(output.shape)
 
 
 @dataclass(frozen=True)
-class Slice:
+class Slice(ReadsInput):
     """Every steps[i]-th element along axis i from starts[i] on, as many as the output has. Steps may be negative."""
 
     name: str
@@ -69,33 +58,25 @@ class Slice:
     starts: tuple[int, ...]
     steps: tuple[int, ...]
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return (self.input,)
-
     def compute(self, values: Values, output: Buffer) -> Array:
         axes = zip(self.starts, self.steps, output.shape, strict=True)
         return values[self.input][np.ix_(*(start + step * np.arange(count) for start, step, count in axes))]
 
 
 @dataclass(frozen=True)
-class Expand:
+class Expand(ReadsInput):
     """Dimensions of size 1 repeated to the output's shape, as NumPy broadcasts."""
 
     name: str
     input: str
     output: str
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return (self.input,)
-
     def compute(self, values: Values, output: Buffer) -> Array:
         return np.broadcast_to(values[self.input], output.shape)
 
 
 @dataclass(frozen=True)
-class Pad:
+class Pad(ReadsInput):
     """The input with elements around it. pads: (begin..., end...) of every axis, none negative.
 
     value: what `constant` padding is, in the input's dtype (for integers, their zero point stands for 0).
@@ -108,10 +89,6 @@ class Pad:
     mode: Literal["constant", "edge", "reflect", "wrap"] = "constant"
     value: float = 0
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return (self.input,)
-
     def compute(self, values: Values, output: Buffer) -> Array:
         x = values[self.input]
         widths = list(zip(self.pads[: x.ndim], self.pads[x.ndim :], strict=True))
@@ -121,7 +98,7 @@ class Pad:
 
 
 @dataclass(frozen=True)
-class Gather:
+class Gather(ReadsInputs):
     """Rows of data (inputs[0]) along a non-negative axis, at the places in indices (inputs[1]).
 
     Indices are int32 or int64, negative ones count from the end; those outside are clamped into the axis, so that
@@ -132,10 +109,6 @@ class Gather:
     inputs: tuple[str, str]
     output: str
     axis: int
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return self.inputs
 
     def compute(self, values: Values, output: Buffer) -> Array:
         data, indices = (values[name] for name in self.inputs)
@@ -158,17 +131,13 @@ class Resampling:
 
 
 @dataclass(frozen=True, eq=False)
-class Resize:
+class Resize(ReadsInput):
     """Images resized along some axes, one after the other, in the order of `axes`. Nearest takes any dtype."""
 
     name: str
     input: str
     output: str
     axes: tuple[Resampling, ...]
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return (self.input,)
 
     def compute(self, values: Values, output: Buffer) -> Array:
         x = values[self.input]

@@ -6,10 +6,11 @@ import numpy as np
 
 from openwork.lowering.arithmetic import Array, Buffer, Values, padded, windows
 from openwork.lowering.requantize import RequantizeMean
+from openwork.lowering.steps.reads import ReadsInput
 
 
 @dataclass(frozen=True)
-class MaxPool:
+class MaxPool(ReadsInput):
     """Largest element of each window; padding never wins. Integers pass through unchanged."""
 
     name: str
@@ -20,10 +21,6 @@ class MaxPool:
     pads: tuple[int, ...]
     dilations: tuple[int, ...]
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return (self.input,)
-
     def compute(self, values: Values, output: Buffer) -> Array:
         x = values[self.input]
         lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
@@ -32,7 +29,7 @@ class MaxPool:
 
 
 @dataclass(frozen=True, eq=False)
-class AveragePool:
+class AveragePool(ReadsInput):
     """Mean of each window.
 
     counted: (begin..., end...) how much of the padding counts as elements; at most `pads`.
@@ -49,10 +46,6 @@ class AveragePool:
     counted: tuple[int, ...]
     input_zero_point: int = 0
     requantize: RequantizeMean | None = None
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return (self.input,)
 
     def compute(self, values: Values, output: Buffer) -> Array:
         x = values[self.input]

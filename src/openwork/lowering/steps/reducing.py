@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from openwork.lowering.arithmetic import Array, Buffer, Values, rounded
 from openwork.lowering.requantize import Requantize, RequantizeMean
+from openwork.lowering.steps.reads import ReadsInput
 
 ReduceFunction = Literal["sum", "max", "min", "prod"]
 
 
 @dataclass(frozen=True, eq=False)
-class Mean:
+class Mean(ReadsInput):
     """Mean over `axes` (non-negative); whether they are kept is seen from the output's shape.
 
     Integer (`requantize` is set): y = requantize.mean(sum(input - input_zero_point), count).
@@ -27,10 +28,6 @@ class Mean:
     input_zero_point: int = 0
     requantize: RequantizeMean | None = None
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return (self.input,)
-
     def compute(self, values: Values, output: Buffer) -> Array:
         x = values[self.input]
         if self.requantize is None:
@@ -41,7 +38,7 @@ class Mean:
 
 
 @dataclass(frozen=True, eq=False)
-class Reduce:
+class Reduce(ReadsInput):
     """sum, max, min or product over `axes` (non-negative); whether they are kept is seen from the output's shape.
 
     float32, int32 or int64. The largest and smallest also of bool, int8 and uint8, unchanged (integers of equal
@@ -56,10 +53,6 @@ class Reduce:
     input_zero_point: int = 0
     requantize: Requantize | None = None
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return (self.input,)
-
     def compute(self, values: Values, output: Buffer) -> Array:
         x = values[self.input]
         if self.requantize is not None:
@@ -71,7 +64,7 @@ class Reduce:
 
 
 @dataclass(frozen=True)
-class ArgMax:
+class ArgMax(ReadsInput):
     """Index (int64) of the largest element along a non-negative axis; the first of equals, or the last.
 
     Whether the axis is kept is seen from the output's shape. float32, int32, int64, int8 or uint8.
@@ -84,10 +77,6 @@ class ArgMax:
     smallest: bool = False
     last: bool = False
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return (self.input,)
-
     def compute(self, values: Values, output: Buffer) -> Array:
         x = values[self.input]
         find = np.argmin if self.smallest else np.argmax
@@ -97,7 +86,7 @@ class ArgMax:
 
 
 @dataclass(frozen=True)
-class Softmax:
+class Softmax(ReadsInput):
     """exp(x - max(x)) / sum(exp(x - max(x))) along one non-negative axis, float; or the logarithm of it."""
 
     name: str
@@ -105,10 +94,6 @@ class Softmax:
     output: str
     axis: int
     logarithm: bool = False
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return (self.input,)
 
     def compute(self, values: Values, output: Buffer) -> Array:
         x = values[self.input]
@@ -120,7 +105,7 @@ class Softmax:
 
 
 @dataclass(frozen=True, eq=False)
-class IntegerSoftmax:
+class IntegerSoftmax(ReadsInput):
     """Softmax of 8-bit integers to 8-bit integers along one non-negative axis: every bit is determined.
 
     With powers = exponentials[max(x) - x] and their sum, both exact:
@@ -141,10 +126,6 @@ class IntegerSoftmax:
     low: int
     high: int
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return (self.input,)
-
     def compute(self, values: Values, output: Buffer) -> Array:
         x = values[self.input].astype(np.int32)
         powers = self.exponentials[x.max(self.axis, keepdims=True) - x]
@@ -152,7 +133,7 @@ class IntegerSoftmax:
 
 
 @dataclass(frozen=True, eq=False)
-class QuantizedSoftmax:
+class QuantizedSoftmax(ReadsInput):
     """Softmax of floats to 8-bit integers along one non-negative axis: every bit is determined, if the input's are.
 
     The same as `IntegerSoftmax`, but for the powers, in float32 and this order:
@@ -175,10 +156,6 @@ class QuantizedSoftmax:
     zero_point: int
     low: int
     high: int
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return (self.input,)
 
     def compute(self, values: Values, output: Buffer) -> Array:
         x, last = values[self.input], np.float32(len(self.exponentials) - 1)
