@@ -54,7 +54,10 @@ def function(road: Road, x: str, shape: Shape) -> None:
     # Where these jump, the last bit of a float decides.
     jumps: list[tuple[str, dict[str, Any]]] = [("Floor", {}), ("Ceil", {}), ("Round", {}), ("Sign", {})]
     smooth: list[tuple[str, dict[str, Any]]] = [
-        *((name, {}) for name in ("Sigmoid", "Tanh", "Erf", "Softplus", "Softsign", "Sin", "Cos", "Selu", "HardSigmoid")),
+        *(
+            (name, {})
+            for name in ("Sigmoid", "Tanh", "Erf", "Softplus", "Softsign", "Sin", "Cos", "Selu", "HardSigmoid")
+        ),
         ("Elu", {"alpha": 0.7}),
         ("Celu", {"alpha": 1.5}),
         ("LeakyRelu", {"alpha": 0.1}),
@@ -95,13 +98,23 @@ def binary(road: Road, x: str, shape: Shape) -> None:
     y = road.operand(shape)
     name = road.choice("Mul", "Mul", "Sub", "Sub", "Min", "Max", "Div")
     if name == "Div":
-        if not road.whole:
-            small = road.node("Add", road.node("Abs", y), road.writer.constant(np.float32(0.5)))
-            road.node("Div", x, small)
+        divide(road, x, y)
         return
     if name == "Mul" and road.whole:
         y = road.small(y)
     road.node(name, *road.either(x, y))
+
+
+def divide(road: Road, x: str, y: str) -> None:
+    """By an activation or a row, away from zero."""
+    if road.whole:
+        return
+    half = np.float32(0.5)
+    if y in road.shapes:
+        y = road.node("Add", road.node("Abs", y), road.writer.constant(half))
+    else:
+        y = road.writer.constant(np.abs(road.numbers(*road.shapes[x][-1:])) + half)
+    road.node("Div", x, y)
 
 
 def gate(road: Road, x: str, shape: Shape) -> None:
@@ -130,7 +143,9 @@ def choose(road: Road, x: str, shape: Shape) -> None:
     if road.chance():
         test = road.node("Not", test)
     if road.chance():
-        test = road.node(road.choice("And", "Or", "Xor"), test, road.node("Less", x, road.writer.constant(np.float32(0.3))))
+        test = road.node(
+            road.choice("And", "Or", "Xor"), test, road.node("Less", x, road.writer.constant(np.float32(0.3)))
+        )
     road.node("Where", test, *road.either(x, road.operand(shape)))
 
 
@@ -275,6 +290,8 @@ def split(road: Road, x: str, shape: Shape) -> None:
 
 
 def pad(road: Road, x: str, shape: Shape) -> None:
+    if not shape:
+        return
     mode = road.choice("constant", "constant", "edge", "reflect")
     pads = []
     for axis, size in enumerate(2 * shape):
@@ -297,7 +314,7 @@ def gather(road: Road, x: str, shape: Shape) -> None:
 
 def embed(road: Road, x: str, shape: Shape) -> None:
     """Rows of a table, by integers that are an input."""
-    tokens = road.tokens(shape[0])
+    tokens = road.tokens(shape[0] if shape else 1)
     road.node("Gather", road.writer.constant(road.numbers(VOCABULARY, road.integer(1, 9))), tokens, axis=0)
 
 
@@ -353,14 +370,16 @@ def squeeze(road: Road, x: str, shape: Shape) -> None:
     if ones and road.chance():
         road.node("Squeeze", x, whole_constant(road, road.choice(*ones)))
     elif len(shape) < 5:
-        road.node("Unsqueeze", x, whole_constant(road, road.integer(1, len(shape))))
+        road.node("Unsqueeze", x, whole_constant(road, road.integer(min(len(shape), 1), len(shape))))
 
 
 def tile(road: Road, x: str, shape: Shape) -> None:
     if prod(shape) > 500:
         return
     first = 0 if road.mixing else 1
-    road.node("Tile", x, whole_constant(road, *(road.integer(1, 2) if axis >= first else 1 for axis in range(len(shape)))))
+    road.node(
+        "Tile", x, whole_constant(road, *(road.integer(1, 2) if axis >= first else 1 for axis in range(len(shape))))
+    )
 
 
 FAMILIES = (

@@ -89,7 +89,9 @@ class Road:
         return "float32" if name in self.shapes else self.others[name][0]
 
     def small(self, x: str) -> str:
-        """A tensor's numbers limited to a few, for products that stay small enough to be exact."""
+        """A tensor's numbers limited to a few, for products that stay small enough to be exact; constants are so."""
+        if x not in self.shapes:
+            return x
         return self.node("Clip", x, *(self.writer.constant(np.float32(bound)) for bound in (-2, 3)))
 
     def either(self, x: str, y: str) -> tuple[str, str]:
@@ -251,8 +253,8 @@ class Road:
         small = tuple(size if axis >= first and self.chance() else 1 for axis, size in enumerate(shape))
         small = small[self.integer(0, len(small)) :] if self.chance() else small
         others = [name for name, other in self.shapes.items() if self.fits(other, shape)]
-        constant = self.writer.constant(self.numbers(*small))
-        return str(self.choice(constant, *others))
+        chosen = str(self.choice("", *others))
+        return chosen or self.writer.constant(self.numbers(*small))
 
     def fits(self, other: tuple[int, ...], shape: tuple[int, ...]) -> bool:
         """Whether two shapes broadcast, and batch meets batch."""
@@ -314,6 +316,8 @@ class Road:
         self.node("Concat", *names, axis=axis - len(shape) if self.chance() else axis)
 
     def transpose(self, x: str, shape: tuple[int, ...]) -> None:
+        if not shape:
+            return
         first = 0 if self.mixing else 1
         perm = [*range(first), *self.draw(st.permutations(range(first, len(shape))))]
         self.node("Transpose", x, perm=perm)
@@ -330,7 +334,7 @@ def roads(draw: st.DrawFn, *, whole: bool = False, mixing: bool = True, most: in
     for _ in range(draw(st.sampled_from((1, 1, 2)))):
         road.input(batch)
     inputs = set(road.shapes)
-    for _ in range(draw(st.integers(1, most))):
+    for _ in range(draw(st.integers(2, most))):
         road.grow()
     computed = [name for name in road.shapes if name not in inputs]
     if not computed:
@@ -467,7 +471,7 @@ class _Islands:
         """Constants per tensor."""
         for index, operand in enumerate(node.inputs):
             array = constant(operand)
-            if array is None or self.is_likely(0.3):
+            if array is None or array.dtype != np.float32 or self.is_likely(0.3):
                 continue
             scale, zero, dtype = self.coding(float(array.min()), float(array.max()))
             limits = np.iinfo(dtype)
