@@ -10,7 +10,6 @@ where it was; empty that folder to measure again.
 
 import json
 import os
-import platform
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +25,7 @@ import onnx_ir as ir
 
 from openwork import __version__
 from openwork.cli.output import SCHEMA_VERSION, note, print_json, stages
+from openwork.demo.measuring import processor
 from openwork.demo.peers import Inputs, onnxruntime_runner
 from openwork.deploy import InferenceSession, Latency, measure
 from openwork.deploy.compile import compile_model
@@ -274,7 +274,8 @@ def page(rows: list[Row], threads: int) -> str:
 Written by `python -m bench.networks -o docs/networks.md`.
 
 Networks of `openwork zoo` with random weights, of which {SPARSITY:.0%} were cut by magnitude, except in the first
-convolution and in depthwise ones. One input, {threads} threads, {processor()}, openwork {__version__}, onnxruntime
+convolution and in depthwise ones. One input, {threads} threads, {os.cpu_count()} cores of
+{processor()}, openwork {__version__}, onnxruntime
 {version("onnxruntime")}. Both engines run the same graph and take turns; latencies are medians.
 
 - **sparsity**: zeros among all weights. **in integers**: how much of the multiply-accumulates with weights is of
@@ -285,16 +286,6 @@ convolution and in depthwise ones. One input, {threads} threads, {processor()}, 
 
 {table(rows)}
 """
-
-
-def processor() -> str:
-    """How many cores of which processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return f"{os.cpu_count()} cores of {next(names, platform.machine())}"
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
 """The main job: from real images to sparse, quantized, verified and measured native libraries."""
 
-import platform
 from importlib.metadata import version
 from pathlib import Path
 
 from openwork.demo.building import Network, build_networks
-from openwork.demo.measuring import ROUNDS, RUNS, Measured, measure_beside_onnxruntime
+from openwork.demo.measuring import ROUNDS, RUNS, Measured, measure_beside_onnxruntime, processor
 from openwork.demo.training import Progress, histories, train_networks
 from openwork.deploy import InferenceSession
 from openwork.graph import count
@@ -68,16 +67,6 @@ def _facts(artifact: Path, seeds: int, threads: int) -> dict[str, str]:
         "files": "deploy.so and deploy.params: all that must be shipped",
         "latency": f"one image, {ROUNDS * RUNS} inferences by each engine, taking turns {ROUNDS} times",
         "threads": str(threads),
-        "processor": f"{_processor()}, kernels for {isa}",
+        "processor": f"{processor()}, kernels for {isa}",
         "versions": ", ".join(f"{name} {version(name)}" for name in ("openwork", "onnxruntime", "torch")),
     }
-
-
-def _processor() -> str:
-    """The processor's name as Linux tells it, or what Python knows."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())

@@ -7,13 +7,11 @@ import onnx_ir as ir
 from openwork.errors import ModelError, UnsupportedError, UnsupportedNode
 from openwork.graph import constant, rounding_of, static_shape
 from openwork.lowering.arithmetic import Buffer
-from openwork.lowering.commute import elementwise_first
 from openwork.lowering.draft import Draft, Unsupported
-from openwork.lowering.fold_bias import fold_bias
-from openwork.lowering.fuse import fuse
 from openwork.lowering.integers import WIDEST, Widths, use_integers
 from openwork.lowering.operators import OPERATORS
 from openwork.lowering.program import Program
+from openwork.lowering.rewrites import elementwise_first, fold_bias, fuse
 from openwork.lowering.steps import Step
 
 

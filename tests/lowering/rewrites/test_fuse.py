@@ -7,8 +7,8 @@ import onnx_ir as ir
 import pytest
 
 from openwork.lowering import Add, Bounds, Conv, Program, Unary, interpreter, lower
-from openwork.lowering.fuse import PIPELINE, drop_unused, fuse
 from openwork.lowering.lower import draft_program
+from openwork.lowering.rewrites.fuse import PIPELINE, drop_unused, fuse
 from openwork.passes import canonicalise
 from tests.models import Writer, conv_net, mobile_net, quantized, random_inputs, residual_net
 
