@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnx.version_converter
 import onnx_ir as ir
 from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]
 
@@ -15,6 +14,7 @@ from openwork.files import read_regular
 from openwork.frontends.external_data import load_external_data
 from openwork.frontends.tensors import check_tensors
 from openwork.graph import OLDEST_OPSET, constant
+from openwork.guarded import RefusedError, check_model, convert_version
 
 # Beyond what any network has: deeper, longer and more is an attack, or a mistake.
 _DEEPEST = 64
@@ -58,7 +58,7 @@ def load_model(path: Path, *, trust: bool = False, shapes: Mapping[str, tuple[in
     proto = _parse(path)
     _check_size(proto, path)
     load_external_data(proto, path)
-    _check(path)
+    _check(proto, path)
     model = _deserialize(_modern(proto, path), path)
     if _opset(proto) < _FIRST_RESIZE:
         _resample_as_before(model)
@@ -154,10 +154,10 @@ def _text(content: bytes) -> str | bytes:
         return content
 
 
-def _check(path: Path) -> None:
+def _check(proto: onnx.ModelProto, path: Path) -> None:
     try:
-        onnx.checker.check_model(path)
-    except Exception as error:  # besides ValidationError: it quotes names, which may be no text in a damaged file
+        check_model(str(path), proto)
+    except RefusedError as error:
         raise _invalid(path, error) from error
 
 
@@ -169,10 +169,10 @@ def _modern(proto: onnx.ModelProto, path: Path) -> onnx.ModelProto:
     try:
         if any(node.op_type == "Hardmax" for node in proto.graph.node):
             raise ValueError("Hardmax has another meaning since")  # the converter leaves it as it is
-        converted = onnx.version_converter.convert_version(proto, OLDEST_OPSET)
+        converted = convert_version(str(path), proto, OLDEST_OPSET)
         converted.ir_version = max(converted.ir_version, _OLDEST_IR)
-        onnx.checker.check_model(converted)
-    except Exception as error:  # the converter, in C++, has no exception of its own
+        check_model(str(path), converted)
+    except (RefusedError, ValueError) as error:
         raise ModelError(
             f"{path}: opset {version} cannot be converted to {OLDEST_OPSET} ({one_line(error)}); "
             f"export the model with opset {OLDEST_OPSET} or newer"

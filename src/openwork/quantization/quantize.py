@@ -6,12 +6,11 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
-import onnx
-import onnx.version_converter
 import onnx_ir as ir
 from numpy.typing import NDArray
 from onnxscript.version_converter import convert_version
 
+from openwork import guarded
 from openwork.errors import CalibrationError, ModelError, one_line
 from openwork.graph import Constants, QuantParams, constant, set_rounding
 from openwork.passes import canonicalise, name_nodes
@@ -112,7 +111,7 @@ def _with_new_types(model: ir.Model) -> ir.Model:
     opset = model.opset_imports[""]
     try:
         if opset < _OLDEST_OF_ONNXSCRIPT:
-            model = ir.from_proto(onnx.version_converter.convert_version(ir.to_proto(model), _OLDEST_OF_ONNXSCRIPT))
+            model = ir.from_proto(guarded.convert_version("model", ir.to_proto(model), _OLDEST_OF_ONNXSCRIPT))
         if opset < _OPSET_OF_4_AND_16_BITS:
             convert_version(model, _OPSET_OF_4_AND_16_BITS)
             canonicalise(model)
