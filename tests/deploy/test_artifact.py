@@ -83,7 +83,7 @@ def test_a_truncated_or_missing_file_is_refused_naming_it(directory: Path) -> No
         path.write_bytes(content)
 
 
-@pytest.mark.parametrize("changes", [{"schema_version": 2}, {"abi": 0}, {"schema_version": "1"}])
+@pytest.mark.parametrize("changes", [{"schema_version": 1}, {"abi": 0}, {"schema_version": "2"}])
 def test_another_version_is_refused_as_such(directory: Path, changes: dict[str, object]) -> None:
     reseal(directory, **changes)
     with pytest.raises(ArtifactError, match="another version"):
@@ -111,7 +111,7 @@ def test_a_sealed_manifest_that_makes_no_sense_is_refused(directory: Path, chang
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"[]", b"7", b"{}", b"\xff\xfe", b"[" * 100_000, b'{"abi": 1, "schema_version": 1, "seal": NaN}'],
+    [b"", b"[]", b"7", b"{}", b"\xff\xfe", b"[" * 100_000, b'{"abi": 1, "schema_version": 2, "seal": NaN}'],
 )
 def test_any_other_bytes_as_a_manifest_are_refused(directory: Path, content: bytes) -> None:
     (directory / MANIFEST).write_bytes(content)

@@ -18,7 +18,7 @@ from openwork.errors import ArtifactError, DataError
 from openwork.passes import canonicalise
 from openwork.targets import load_target
 from tests.deploy import tiny
-from tests.models import residual_net
+from tests.models import Writer, residual_net
 
 
 @pytest.fixture(scope="module")
@@ -305,3 +305,16 @@ def test_thirty_megabytes_load_in_a_fifth_of_a_second(tmp_path: Path) -> None:
     ]
     assert min(measured) < 0.2
     assert open_artifact(artifact.directory) == artifact
+
+
+def test_rows_that_meet_are_no_batch(tmp_path: Path) -> None:
+    """A network whose first axis is a sequence takes exactly its shape, as in onnxruntime."""
+    w = Writer()
+    model = w.model(w.op("Softmax", w.gemm(w.input("x", (2, 8)), 8, 4), axis=0))
+    canonicalise(model)
+    artifact = compile_model(model, tmp_path / "deploy", target=load_target("cpu"))
+    with InferenceSession(artifact.directory) as session:
+        assert session.batch == 0
+        assert session.run(None, {"x": np.ones((2, 8), np.float32)})[0].shape == (2, 4)
+        with pytest.raises(DataError, match=r"float32\[6, 8\] was given; give float32\[2, 8\]$"):
+            session.run(None, {"x": np.ones((6, 8), np.float32)})

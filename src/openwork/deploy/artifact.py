@@ -27,7 +27,7 @@ from openwork.errors import ArtifactError
 from openwork.files import read_regular, write_whole
 
 MANIFEST = "manifest.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 ABI = 1  # OPENWORK_ABI of openwork.h
 
 PROGRAM_FILES = (
@@ -49,6 +49,7 @@ class Artifact:
 
     target: name of the target.
     inputs, outputs: in the order of the library's.
+    batch: size of the first axis, if it is a batch of rows that do not meet (`lowering.batch_of`); else 0.
     layout: of rank-4 inputs and outputs, `nchw` or `nhwc`.
     threads: that the library uses unless told otherwise.
     seed: of the test inputs.
@@ -59,6 +60,7 @@ class Artifact:
     target: str
     inputs: tuple[TensorFile, ...]
     outputs: tuple[TensorFile, ...]
+    batch: int
     layout: str
     threads: int
     seed: int
@@ -103,6 +105,7 @@ def write_manifest(artifact: Artifact) -> None:
         "target": artifact.target,
         "inputs": [tensor.to_json() for tensor in artifact.inputs],
         "outputs": [tensor.to_json() for tensor in artifact.outputs],
+        "batch": artifact.batch,
         "layout": artifact.layout,
         "threads": artifact.threads,
         "seed": artifact.seed,
@@ -136,6 +139,7 @@ def _artifact_of(directory: Path, manifest: Mapping[str, Any]) -> Artifact:
         str(manifest["target"]),
         tuple(TensorFile.from_json(entry) for entry in manifest["inputs"]),
         tuple(TensorFile.from_json(entry) for entry in manifest["outputs"]),
+        int(manifest["batch"]),
         str(manifest["layout"]),
         int(manifest["threads"]),
         int(manifest["seed"]),
@@ -143,6 +147,8 @@ def _artifact_of(directory: Path, manifest: Mapping[str, Any]) -> Artifact:
     )
     if any(Path(name).name != name for name in artifact.file_names):
         raise ValueError("it names a file outside the directory")
+    if artifact.batch and {tensor.shape[:1] for tensor in artifact.inputs + artifact.outputs} != {(artifact.batch,)}:
+        raise ValueError("its batch is not the first dimension of every tensor")
     if len(artifact.proof) != len(artifact.outputs):
         raise ValueError("it does not have one proof for each output")
     return artifact

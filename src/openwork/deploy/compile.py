@@ -23,7 +23,7 @@ from openwork.errors import BuildError, ModelError, TargetError, VerificationErr
 from openwork.files import whole_directory, write_whole
 from openwork.frontends import input_specs
 from openwork.graph import Rounding, evaluate, rounding_of, static_shape
-from openwork.lowering import Program, interpreter, lower
+from openwork.lowering import Program, batch_of, interpreter, lower
 from openwork.targets import Target
 
 LARGEST_TENSOR = 1 << 28  # elements
@@ -72,7 +72,7 @@ def compile_model(
         for tensor in inputs + outputs:
             write_tensor(folder, tensor, (values | references)[tensor.name])
         proof = _prove(folder, threads, program, steps, values, references, expected)
-        artifact = Artifact(folder, target.name, inputs, outputs, layout, threads, seed, proof)
+        artifact = Artifact(folder, target.name, inputs, outputs, batch_of(program), layout, threads, seed, proof)
         _describe(artifact, program.notes, [step.to_json() for step in steps], write_steps(folder, expected))
         _add_inference(folder, target)
         write_manifest(artifact)
@@ -176,6 +176,7 @@ def _describe(
         "schema_version": SCHEMA_VERSION,
         "inputs": [tensor.to_json() for tensor in artifact.inputs],
         "outputs": [tensor.to_json() for tensor in artifact.outputs],
+        "batch": artifact.batch,
         "layout": artifact.layout,
         "threads": artifact.threads,
         "tolerance": [output.tolerance for output in artifact.proof],

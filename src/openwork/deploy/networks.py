@@ -138,7 +138,7 @@ def _opened(
 class CompiledNetwork:
     """An artifact, run by its library; images are laid out as in the model, whatever its layout.
 
-    batch: the first dimension that all inputs and outputs share; 0 if there is none.
+    batch: as `InferenceSession.batch`.
     """
 
     def __init__(self, directory: Path, *, threads: int | None = None):
@@ -180,14 +180,14 @@ class CompiledNetwork:
     def run_batches(self, batches: Iterable[Values]) -> Values:
         """The outputs of all batches, those of one name joined along the first dimension.
 
-        Raises: DataError: there are several, but no such dimension. Otherwise as `run`.
+        Raises: DataError: there are several, but the first dimension is no batch. Otherwise as `run`.
         """
         parts: list[Values] = []
         for batch in batches:
             if parts and not self.batch:
                 raise DataError(
-                    f"{self.path}: its inputs and outputs share no first dimension, so that the results of several"
-                    " batches cannot be joined; give data for one batch"
+                    f"{self.path}: its first dimension is no batch (rows depend on one another), so that the results of"
+                    " several runs cannot be joined; give data for one"
                 )
             parts.append(self.run(batch))
         if len(parts) == 1:

@@ -59,9 +59,8 @@ class InferenceSession:
 
     @property
     def batch(self) -> int:
-        """The first dimension that all inputs and outputs share; 0 if there is none."""
-        firsts = {tensor.shape[:1] for tensor in self.artifact.inputs + self.artifact.outputs}
-        return firsts.pop()[0] if len(firsts) == 1 and () not in firsts else 0
+        """How many rows one run of the library takes, each by itself; 0 if the first dimension is no batch."""
+        return self.artifact.batch
 
     def get_inputs(self) -> list[NodeArg]:
         return [_node_arg(tensor) for tensor in self.artifact.inputs]
@@ -76,8 +75,8 @@ class InferenceSession:
 
         Args:
             output_names: which, in which order; None for all.
-            inputs: an array for each input, in exactly its dtype and shape. Where all inputs and outputs have
-                one first dimension, the batch, a multiple of it is taken too and run batch by batch.
+            inputs: an array for each input, in exactly its dtype and shape. Where the first dimension is a batch,
+                whose rows the network keeps apart, a multiple of it is taken too and run batch by batch.
             tap: called after each step with its index and the address of the working memory.
         Returns: new arrays.
         Raises: DataError: an input or output name, dtype or shape that the network does not have.

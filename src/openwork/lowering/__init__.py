@@ -3,6 +3,7 @@
 from openwork.lowering import interpreter
 from openwork.lowering.arena import Arena, plan_arena
 from openwork.lowering.arithmetic import Bounds, Buffer
+from openwork.lowering.batch import batch_of
 from openwork.lowering.integers import Widths
 from openwork.lowering.lower import lower
 from openwork.lowering.program import Program
@@ -115,6 +116,7 @@ __all__ = [
     "Unary",
     "WholeMean",
     "Widths",
+    "batch_of",
     "interpreter",
     "lower",
     "plan_arena",

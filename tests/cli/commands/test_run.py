@@ -59,7 +59,7 @@ def test_run_joins_no_batches_of_outputs_without_one(
     assert np.load(output["file"]) == 1
     command = ["run", str(tmp_path / "deploy"), "--input", str(tmp_path / "x.npy"), "-o", str(tmp_path / "new")]
     assert main(command) == 2
-    assert "share no first dimension" in capsys.readouterr().err
+    assert "its first dimension is no batch" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
 
 

@@ -28,7 +28,26 @@ def _transpose(node: ir.Node, draft: Draft) -> Transpose:
 
 
 def _reshape(node: ir.Node, draft: Draft) -> Reshape:
-    return Reshape(node_name(node), input_name(node), output_name(node))
+    return Reshape(node_name(node), input_name(node), output_name(node), _new_axes(node, draft))
+
+
+def _new_axes(node: ir.Node, draft: Draft) -> tuple[int, ...]:
+    """Of the output, as far as the operator tells: a Reshape does where an axis beside it is copied or inferred."""
+    sizes = static_shape(node.outputs[0])
+    if node.op_type == "Unsqueeze":
+        return tuple(sorted(axis % len(sizes) for axis in integers(node, draft, 1, "axes")))
+    if node.op_type == "Flatten" and node.attributes.get_int("axis", 1) in (0, -rank_of(node)):
+        return (0,)
+    if node.op_type != "Reshape" or input_name(node, 1) not in draft.constants:
+        return ()
+    wanted, ones = integers(node, draft, 1, "shape"), [axis for axis, size in enumerate(sizes) if size == 1]
+    copied = [axis for axis in ones if wanted[axis] != 1]
+    return tuple(
+        axis
+        for axis in ones
+        if wanted[axis] == 1
+        and any(all(at in ones for at in range(min(axis, other), max(axis, other))) for other in copied)
+    )
 
 
 def _dropout(node: ir.Node, draft: Draft) -> Reshape:

@@ -37,11 +37,15 @@ class Transpose(ReadsInput):
 
 @dataclass(frozen=True)
 class Reshape(ReadsInput):
-    """The same elements in row-major order under another shape (the output buffer's)."""
+    """The same elements in row-major order under another shape (the output buffer's).
+
+    new: axes of the output, of size 1, that the model names as new: none of them is an axis of the input.
+    """
 
     name: str
     input: str
     output: str
+    new: tuple[int, ...] = ()
 
     def compute(self, values: Values, output: Buffer) -> Array:
         return values[self.input].reshape(output.shape)
