@@ -208,38 +208,81 @@ def test_depth_and_space(mode: str) -> None:
     check(writer.model(deep, flat))
 
 
-MODES = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "half_pixel_symmetric")
+SCALES = (0.3, 0.5, 0.6, 2 / 3, 0.9, 1.0, 1.1, 1.5, 2.0, 3.0)
 
 
-@settings(some, max_examples=200)
+@settings(some, max_examples=300)
 @given(st.data())
 def test_resize(data: st.DataObject) -> None:
-    """Sizes or scales, along some axes, by every kind of interpolation."""
-    writer = Writer()
-    mode = data.draw(st.sampled_from(["nearest", "linear", "cubic"]))
-    shape = (*data.draw(st.sampled_from([(), (1,), (1, 2), (2, 3)])), 5, 7)
-    if mode == "cubic":
-        shape = (1, 2, 5, 7)
+    """Sizes or scales, along some axes, by every kind of interpolation, with every attribute that is for it."""
+    draw = data.draw
+    mode = draw(st.sampled_from(["nearest", "linear", "cubic"]))
+    opset = draw(st.sampled_from([13, 18, 20]))
+    coordinates = ["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_crop_and_resize"]
     attributes: dict[str, Any] = {
         "mode": mode,
-        "coordinate_transformation_mode": data.draw(st.sampled_from(MODES)),
-        "nearest_mode": data.draw(st.sampled_from(["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"])),
+        "coordinate_transformation_mode": draw(st.sampled_from(coordinates + ["half_pixel_symmetric"] * (opset >= 19))),
     }
-    if attributes["coordinate_transformation_mode"] == "asymmetric":
-        attributes["nearest_mode"] = "floor"  # else ties fall either way, with the last bit of 1 / scale
+    rows = (draw(st.integers(1, 8)), draw(st.integers(1, 8)))
+    ranks = [(), (1, 2), (2, 3)] if mode == "cubic" else [(), (1,), (1, 2), (2, 3)]
+    shape = (*draw(st.sampled_from(ranks)), *rows)
+    dtype = "float32"
+    if mode == "nearest":
+        attributes["nearest_mode"] = draw(st.sampled_from(["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"]))
+        dtype = draw(st.sampled_from(["float32", "int32", "uint8", "int8"]))
+    elif opset >= 18:
+        attributes["antialias"] = draw(st.integers(0, 1))
     if mode == "cubic":
-        attributes["exclude_outside"] = data.draw(st.integers(0, 1))
-        attributes["cubic_coeff_a"] = data.draw(st.sampled_from([-0.75, -0.5]))
-    dtype = data.draw(st.sampled_from(["float32", "int32", "uint8", "int8"])) if mode == "nearest" else "float32"
+        attributes["cubic_coeff_a"] = draw(st.sampled_from([-0.75, -0.5]))
+    if mode == "cubic" or attributes.get("antialias"):
+        attributes["exclude_outside"] = draw(st.integers(0, 1))
+    axes = list(range(len(shape)))
+    if opset >= 18 and draw(st.booleans()):
+        axes = attributes["axes"] = draw(st.permutations(axes[-2:]))
+    writer = Writer(opset=opset)
     x = writer.input("x", shape, dtype)
-    before = [1.0] * (len(shape) - 2)
-    if data.draw(st.booleans()):
-        scales = before + [data.draw(st.sampled_from([0.5, 0.6, 1.0, 1.5, 2.0, 3.0])) for _ in range(2)]
-        y = writer.op("Resize", x, "", writer.constant(np.float32(scales)), name="y", **attributes)
+    region = ""
+    if attributes["coordinate_transformation_mode"] == "tf_crop_and_resize":
+        attributes["extrapolation_value"] = 3.0
+        begins = [draw(st.sampled_from([-0.2, 0.0, 0.3])) if axis >= len(shape) - 2 else 0.0 for axis in axes]
+        ends = [draw(st.sampled_from([0.5, 1.0, 1.3])) if axis >= len(shape) - 2 else 1.0 for axis in axes]
+        region = writer.constant(np.float32(begins + ends))
+    scales = {axis: np.float32(draw(st.sampled_from(SCALES))) if axis >= len(shape) - 2 else 1.0 for axis in axes}
+    if draw(st.booleans()):
+        factors = [scales[axis] if shape[axis] * scales[axis] >= 1 else 1.0 for axis in axes]
+        y = writer.op("Resize", x, region, writer.constant(np.float32(factors)), name="y", **attributes)
     else:
-        sizes = [*shape[:-2], data.draw(st.integers(1, 12)), data.draw(st.integers(1, 12))]
-        y = writer.op("Resize", x, "", "", whole(writer, *sizes), name="y", **attributes)
+        sizes = [max(1, round(shape[axis] * float(scales[axis]))) for axis in axes]
+        y = writer.op("Resize", x, region, "", whole(writer, *sizes), name="y", **attributes)
     check(writer.model(y), 1e-4)
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+@pytest.mark.parametrize("coordinates", ["half_pixel_symmetric", "asymmetric", "half_pixel"])
+@pytest.mark.parametrize("scales", [(0.5, 0.6), (1.1, 0.9), (1.1, 1.1)], ids=str)
+def test_scales_that_do_not_divide(mode: str, coordinates: str, scales: tuple[float, float]) -> None:
+    """The scale counts that is given, not the one of sizes; an image whose size stays is not touched at all."""
+    writer = Writer()
+    attributes = {"mode": mode, "coordinate_transformation_mode": coordinates}
+    factors = writer.constant(np.float32([1, 1, *scales]))
+    check(writer.model(writer.op("Resize", writer.input("x", (1, 2, 5, 7)), "", factors, name="y", **attributes)), 1e-4)
+
+
+@pytest.mark.parametrize("nearest", ["round_prefer_floor", "round_prefer_ceil"])
+@pytest.mark.parametrize(("given", "size"), [(7, 2), (7, 4), (10, 12), (7, 8)])
+def test_what_is_nearly_in_the_middle_is_the_middle(given: int, size: int, nearest: str) -> None:
+    """3.4999998 of 7 elements made 2: the float32 of a coordinate is not its tie."""
+    writer = Writer()
+    attributes = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": nearest}
+    y = writer.op("Resize", writer.input("x", (given, 2)), "", "", whole(writer, size, 2), name="y", **attributes)
+    check(writer.model(y))
+
+
+@pytest.mark.parametrize("shape", [(1, 5, 6, 3), (2, 3, 2, 2)], ids=str)
+def test_channels_last_are_resized_cubically(shape: tuple[int, ...]) -> None:
+    writer = Writer()
+    scales = writer.constant(np.float32([1, 1.1, 2.5, 1]))
+    check(writer.model(writer.op("Resize", writer.input("x", shape), "", scales, name="y", mode="cubic")), 1e-4)
 
 
 def test_crop_and_resize() -> None:
@@ -249,6 +292,14 @@ def test_crop_and_resize() -> None:
     attributes = {"coordinate_transformation_mode": "tf_crop_and_resize", "extrapolation_value": 3.0}
     y = writer.op("Resize", x, region, "", whole(writer, 1, 2, 7, 9), name="y", mode="linear", **attributes)
     assert check(writer.model(y), 1e-5) == ["Resize", "Pad"]
+
+
+def test_a_crop_of_nothing_is_what_lies_outside() -> None:
+    writer = Writer()
+    region = writer.constant(np.float32([0, 0, 1.2, 0, 1, 1, 1.5, 1]))
+    attributes = {"coordinate_transformation_mode": "tf_crop_and_resize", "extrapolation_value": 3.0}
+    x = writer.input("x", (1, 2, 6, 5))
+    check(writer.model(writer.op("Resize", x, region, "", whole(writer, 1, 2, 7, 9), name="y", **attributes)))
 
 
 def test_linear_resizing_of_integers_is_refused() -> None:

@@ -54,7 +54,7 @@ def _resize(node: ir.Node, draft: Draft) -> list[Step]:
         policy = text("keep_aspect_ratio_policy", "stretch")
         if policy != "stretch":
             sizes = _numbers(node, draft, 3, "sizes")
-            wanted = [size / shape[axis] for size, axis in zip(sizes, axes, strict=True)]
+            wanted = [float(np.float32(size) / np.float32(shape[axis])) for size, axis in zip(sizes, axes, strict=True)]
             scales = [min(wanted) if policy == "not_larger" else max(wanted)] * len(axes)
     crops = kernel.coordinates == "tf_crop_and_resize"
     region = _numbers(node, draft, 1, "region of interest") if crops else [0.0] * len(axes) + [1.0] * len(axes)
@@ -80,21 +80,32 @@ def _resized(
     kernel: _Kernel,
     outside: float,
 ) -> list[Step]:
-    """axes: size, scale and region of each axis. What lies outside of the input becomes `outside` (only crops do)."""
+    """axes: size, scale and region of each axis. What lies outside of the input becomes `outside` (only crops do).
+
+    As in onnxruntime, an axis whose scale is 1 stays whole, whatever its region is, and so does an image whose size
+    stays what it is, whatever its scales are; and, without aliasing or cubic with channels last, the elements of an
+    axis whose size does.
+    """
     shape = list(parts.shape(x))
     pads = [0] * (2 * len(shape))
     tables, fixed = [], []
+    keeps_sizes = kernel.antialias or (kernel.mode == "cubic" and len(shape) == 4 and 1 in axes and axes[1][1] != 1)
+    if all(size == shape[axis] for axis, (size, _, _) in axes.items()):
+        axes = {}
     for axis, (size, scale, region) in axes.items():
         given = shape[axis]
-        if size == given and scale == 1 and region == (0.0, 1.0):
+        if scale == 1:
             continue
         at = _coordinates(kernel.coordinates, given, size, scale, region)
         if kernel.coordinates == "tf_crop_and_resize":
             inside = np.flatnonzero((at >= 0) & (at <= given - 1))
             if not len(inside):
-                raise Unsupported("its region lies outside of the input")
+                result = [axes[i][0] if i in axes else size for i, size in enumerate(parts.shape(x))]
+                return parts.end(parts.constant(np.full(result, outside).astype(parts.dtype(x))))
             pads[axis], pads[axis + len(shape)] = int(inside[0]), size - 1 - int(inside[-1])
-            at = at[inside]
+        if keeps_sizes and size == given:
+            at = np.arange(size, dtype=np.float32)
+        at = at[pads[axis] : size - pads[axis + len(shape)]]
         shape[axis] = len(at)
         tables.append(_table(axis, at, given, scale, kernel))
         if kernel.is_plainly_linear and _has_fixed_coordinates(kernel.coordinates, given, size, scale):
@@ -123,7 +134,7 @@ def _coordinates(
         case "half_pixel":
             return (x + half) / factor - half
         case "pytorch_half_pixel":
-            return (x + half) / factor - half if size > 1 else np.array([0 if scale * given != 1 else -0.5], np.float32)
+            return (x + half) / factor - half if size > 1 else np.zeros(1, np.float32)
         case "tf_half_pixel_for_nn":
             return (x + half) / factor
         case "half_pixel_symmetric":
@@ -136,7 +147,7 @@ def _coordinates(
             begin, end = (np.float32(each) for each in region)
             last = np.float32(given - 1)
             if size == 1:
-                return np.array([0.5], np.float32) * (begin + end) * last
+                return (np.array([0.5]) * (begin + end) * last).astype(np.float32)
             return begin * last + x * (end - begin) * last / np.float32(size - 1)
         case other:
             raise Unsupported(f"coordinate_transformation_mode {other!r} is no mode of ONNX")
@@ -202,17 +213,24 @@ def _fixed_table(axis: int, mode: str, given: int, size: int) -> FixedResampling
     return FixedResampling(axis, places.astype(np.int32), np.stack([one - upper, upper], 1).astype(np.int32))
 
 
+# How far from the middle between two elements a coordinate may lie that stands for it, in elements.
+_NEARLY = 1e-6
+
+
 def _nearest(mode: str, at: NDArray[np.float32 | np.float64]) -> NDArray[np.float32 | np.float64]:
-    half = np.float32(0.5)
+    """What is nearly in the middle counts as that, as in onnxruntime: coordinates are rounded."""
+    below = np.floor(at)
+    rest = (at - below).astype(np.float64)
+    is_middle = np.abs(rest - 0.5) < _NEARLY
     match mode:
         case "floor":
-            return np.floor(at)
+            return below
         case "ceil":
             return np.ceil(at)
         case "round_prefer_ceil":
-            return np.floor(at + half)
+            return below + (is_middle | (rest > 0.5))
         case "round_prefer_floor":
-            return np.ceil(at - half)
+            return below + (~is_middle & (rest > 0.5))
         case other:
             raise Unsupported(f"nearest_mode {other!r} is no mode of ONNX")
 
