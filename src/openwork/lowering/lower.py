@@ -17,6 +17,13 @@ from openwork.lowering.steps import Step
 # What a rule raises for a node whose numbers do not fit together: there are more ways than are worth naming.
 _CONTRADICTIONS = (IndexError, ValueError, ArithmeticError)
 
+# Operators that run other graphs: constant conditions are gone when a model is canonical.
+_SUBGRAPHS = {
+    "If": "its condition is known only at run time",
+    "Loop": "it repeats a graph at run time; openwork runs each node once",
+    "Scan": "it repeats a graph at run time; openwork runs each node once",
+}
+
 
 def lower(model: ir.Model, widths: Widths = WIDEST) -> Program:
     """Lower a canonicalised graph: static shapes, batch normalization folded, nodes in order and named.
@@ -86,7 +93,7 @@ def _translate_sound(node: ir.Node, draft: Draft) -> None:
 def _translate(node: ir.Node, draft: Draft) -> None:
     """Add the step of one node, or its constant result. Raises: Unsupported."""
     if not _known_operator(node):
-        raise Unsupported("openwork does not have this operator")
+        raise Unsupported(_SUBGRAPHS.get(node.op_type, "openwork does not have this operator"))
     operator = OPERATORS[node.op_type]
     outputs = [value for value in node.outputs if value is node.outputs[0] or value.uses() or value.is_graph_output()]
     if len(outputs) > 1 and not operator.many:

@@ -37,7 +37,7 @@ def fold_constants(model: ir.Model) -> bool:
         """Asked of every node whose inputs are constant, before it is computed."""
         nonlocal left
         size = _result_size(node, model)
-        if node.op_type in _KEPT or size > left:
+        if node.op_type in _KEPT or _is_copied_out(node) or size > left:
             return False
         left -= size
         return True
@@ -52,6 +52,11 @@ def fold_constants(model: ir.Model) -> bool:
     except RuntimeError as error:
         raise ModelError(f"model: {error}; check the attributes and inputs of this node") from error
     return result.modified
+
+
+def _is_copied_out(node: ir.Node) -> bool:
+    """Whether a node writes a constant output, see `copy_constant_outputs`."""
+    return node.op_type == "Identity" and node.outputs[0].is_graph_output()
 
 
 def _result_size(node: ir.Node, model: ir.Model) -> int:

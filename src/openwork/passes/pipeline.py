@@ -14,6 +14,7 @@ from openwork.passes.infer_shapes import infer_shapes
 from openwork.passes.name_nodes import name_nodes
 from openwork.passes.replacements import (
     batch_norm_to_conv,
+    copy_constant_outputs,
     drop_empty_pads,
     expand_conv_transpose,
     expand_qoperators,
@@ -46,6 +47,7 @@ PIPELINE: tuple[Pass, ...] = (
     name_nodes,  # before the library's passes name nodes in their own way
     _library(common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)),
     fold_constants,
+    copy_constant_outputs,
     _library(common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)),  # what folding made
     _library(common.RemoveUnusedNodesPass()),
     infer_shapes,

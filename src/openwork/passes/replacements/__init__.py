@@ -1,8 +1,16 @@
 """Operators that become others which mean the same, or nothing where they do nothing."""
 
 from openwork.passes.replacements.batch_norm_to_conv import batch_norm_to_conv
+from openwork.passes.replacements.copy_constant_outputs import copy_constant_outputs
 from openwork.passes.replacements.drop_empty_pads import drop_empty_pads
 from openwork.passes.replacements.expand_conv_transpose import expand_conv_transpose
 from openwork.passes.replacements.expand_qoperators import QOPERATORS, expand_qoperators
 
-__all__ = ["QOPERATORS", "batch_norm_to_conv", "drop_empty_pads", "expand_conv_transpose", "expand_qoperators"]
+__all__ = [
+    "QOPERATORS",
+    "batch_norm_to_conv",
+    "copy_constant_outputs",
+    "drop_empty_pads",
+    "expand_conv_transpose",
+    "expand_qoperators",
+]
