@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from openwork.backends.cpu.compiler import compile_executable, find_compiler
 from openwork.backends.cpu.kernels import CSRC
-from openwork.deploy.artifact import Artifact, canonical, write_manifest
+from openwork.deploy.artifact import Artifact, Reference, canonical, write_manifest
 from openwork.deploy.proof.difference import Difference
 from openwork.deploy.tensors import TensorFile, write_tensor
 from openwork.targets import load_target
@@ -108,7 +108,7 @@ def write_artifact(directory: Path) -> Artifact:
     """A complete artifact, except that `inference` is no program."""
     directory.mkdir(exist_ok=True)
     proof = tuple(Difference(tensor.name, 0.0, 0.0, 1.0, 0.0, 1e-6) for tensor in OUTPUTS)
-    artifact = Artifact(directory, "cpu", INPUTS, OUTPUTS, 2, "nchw", 1, 0, proof)
+    artifact = Artifact(directory, "cpu", INPUTS, OUTPUTS, 2, "nchw", 1, 0, proof, ("portable",), Reference("none", ""))
     values = inputs()
     for tensor, value in zip(INPUTS + OUTPUTS, [*values.values(), *expected(values)], strict=True):
         write_tensor(directory, tensor, value)

@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from openwork.deploy.artifact import MANIFEST
 from openwork.deploy.networks import CompiledNetwork, OnnxNetwork
+from openwork.deploy.session import InferenceSession
 from openwork.errors import ModelError
 from openwork.frontends import load_model, replace_weights
 from openwork.passes import canonicalise
@@ -47,4 +48,6 @@ class Opening:
 
     def network(self, path: Path, params: Path | None = None) -> CompiledNetwork | OnnxNetwork:
         """An artifact, or what `canonical` gives."""
-        return CompiledNetwork(path) if path.is_dir() else OnnxNetwork(path, self.canonical(path, params))
+        if path.is_dir():
+            return CompiledNetwork(path, InferenceSession(path))
+        return OnnxNetwork(path, self.canonical(path, params))

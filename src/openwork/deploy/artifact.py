@@ -16,7 +16,7 @@ the model, the options and the seed alone: no time, no path, no order of a hash 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,20 @@ PROGRAM_FILES = (
 
 
 @dataclass(frozen=True)
+class Reference:
+    """Which model said what the outputs should be: `original file with onnxruntime 1.31.1`.
+
+    why: why it was not the original file; empty where it was.
+    """
+
+    name: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.why})" if self.why else self.name
+
+
+@dataclass(frozen=True)
 class Artifact:
     """What the manifest says.
 
@@ -53,7 +67,10 @@ class Artifact:
     layout: of rank-4 inputs and outputs, `nchw` or `nhwc`.
     threads: that the library uses unless told otherwise.
     seed: of the test inputs.
-    proof: each output against its reference, as measured when the model was compiled.
+    proof: each output against its reference, as measured when the model was compiled; the worst of `proved`.
+    proved: the instruction sets that were held against it: all that the compiling machine has, best first.
+    reference: whose results are right. Where integers are computed, `proof` is beside the interpreter's, which must be
+        equal; the interpreter's were held against those of `reference`.
     """
 
     directory: Path
@@ -65,6 +82,8 @@ class Artifact:
     threads: int
     seed: int
     proof: tuple[Difference, ...]
+    proved: tuple[str, ...]
+    reference: Reference
 
     @property
     def file_names(self) -> tuple[str, ...]:
@@ -110,6 +129,8 @@ def write_manifest(artifact: Artifact) -> None:
         "threads": artifact.threads,
         "seed": artifact.seed,
         "proof": [difference.to_json() for difference in artifact.proof],
+        "proved": list(artifact.proved),
+        "reference": asdict(artifact.reference),
         "files": {name: _fingerprint(artifact.directory / name) for name in artifact.file_names},
     }
     write_whole(artifact.directory / MANIFEST, _sealed(manifest))
@@ -144,6 +165,8 @@ def _artifact_of(directory: Path, manifest: Mapping[str, Any]) -> Artifact:
         int(manifest["threads"]),
         int(manifest["seed"]),
         tuple(Difference.from_json(entry) for entry in manifest["proof"]),
+        tuple(map(str, manifest.get("proved", ()))),
+        Reference(**manifest.get("reference", {"name": "openwork's graph", "why": "an older openwork wrote it"})),
     )
     if any(Path(name).name != name for name in artifact.file_names):
         raise ValueError("it names a file outside the directory")

@@ -11,11 +11,12 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from openwork.backends.cpu import CSRC, WIDTHS, StepRecord, build, compile_executable, find_compiler
+from openwork.backends.cpu import CSRC, WIDTHS, StepRecord, build, compile_executable, find_compiler, result_span
 from openwork.deploy.artifact import MANIFEST, SCHEMA_VERSION, Artifact, canonical, write_manifest
 from openwork.deploy.channels_last import channels_last
-from openwork.deploy.library import Library
-from openwork.deploy.proof.difference import Difference, difference
+from openwork.deploy.proof.difference import Difference, difference, worst
+from openwork.deploy.proof.isolated import IsolatedLibrary, on_each_instruction_set, step_labels
+from openwork.deploy.proof.original import OwnGraph
 from openwork.deploy.proof.steps import Expected, expected_steps, first_wrong, write_steps
 from openwork.deploy.proof.tolerance import Arithmetic, arithmetic, tolerance
 from openwork.deploy.tensors import QUANTIZED, TensorFile, random_inputs, write_tensor
@@ -39,6 +40,7 @@ def compile_model(
     threads: int = 2,
     layout: Literal["nchw", "nhwc"] = "nchw",
     seed: int = 0,
+    original: Path | ir.Model | None = None,
 ) -> Artifact:
     """Compile a model and prove the library right before anybody sees it.
 
@@ -48,11 +50,14 @@ def compile_model(
         threads: 1 to 64 that the library uses unless told otherwise.
         layout: of rank-4 inputs and outputs.
         seed: of the test inputs.
+        original: where the model came from: its file, or as it was exported, before `canonicalise`. Where its own
+            runtime runs it, that is the reference (`deploy.proof.original`).
     Returns: the artifact, as written.
     Raises: UnsupportedError: the model has operators openwork does not take. ModelError: a tensor of it has more
         than LARGEST_TENSOR elements. TargetError: not a cpu, or one that does not round as the model asks.
         BuildError: the compiler is missing or fails. ArtifactError: `directory` cannot be written or holds
-        something else. VerificationError: the library differs from the reference. Nothing is written then.
+        something else. VerificationError: the library differs from the reference, crashes or hangs. Nothing is
+        written then.
     """
     _check(target, rounding_of(model), threads, layout)
     _check_sizes(model)
@@ -68,11 +73,20 @@ def compile_model(
         values = random_inputs(inputs, seed)
         mixed = Arithmetic.REQUANTIZED in arithmetic(program).values()
         references = _references(model, program, values, [step.output for step in program.steps] if mixed else [])
+        graph = OwnGraph(program, {name: references[name] for name in program.outputs}, layout)
+        said = graph.ask(original, values)
+        references |= graph.replaced(said)
         expected = expected_steps(program, references) if mixed else []
         for tensor in inputs + outputs:
             write_tensor(folder, tensor, (values | references)[tensor.name])
-        proof = _prove(folder, threads, program, steps, values, references, expected)
-        artifact = Artifact(folder, target.name, inputs, outputs, batch_of(program), layout, threads, seed, proof)
+        try:
+            proved, proof = _prove(folder, threads, target, program, steps, values, references, expected)
+        finally:
+            graph.check(said)  # a mistake of the graph is told rather than what follows from it
+        reference = graph.reference(said)
+        artifact = Artifact(
+            folder, target.name, inputs, outputs, batch_of(program), layout, threads, seed, proof, proved, reference
+        )
         _describe(artifact, program.notes, [step.to_json() for step in steps], write_steps(folder, expected))
         _add_inference(folder, target)
         write_manifest(artifact)
@@ -134,23 +148,46 @@ def _references(
 def _prove(
     folder: Path,
     threads: int,
+    target: Target,
+    program: Program,
+    records: Sequence[StepRecord],
+    inputs: Values,
+    references: Values,
+    expected: Sequence[Expected],
+) -> tuple[tuple[str, ...], tuple[Difference, ...]]:
+    """Run the library just built, in a process of its own, on each instruction set that this machine has.
+
+    Returns: the instruction sets, and the worst of each output.
+    """
+    spans = {record.index: result_span(record) for record in records if record.offset is not None}
+    labels = step_labels([record.to_json() for record in records])
+    found: list[tuple[Difference, ...]] = []
+    with IsolatedLibrary(folder, threads, spans=spans, steps=labels) as library:
+
+        def prove() -> None:
+            found.append(_hold(library, program, records, inputs, references, expected))
+
+        proved = on_each_instruction_set(library, target.instruction_sets, prove)
+    return proved, tuple(map(worst, zip(*found, strict=True)))
+
+
+def _hold(
+    library: IsolatedLibrary,
     program: Program,
     records: Sequence[StepRecord],
     inputs: Values,
     references: Values,
     expected: Sequence[Expected],
 ) -> tuple[Difference, ...]:
-    """Run the library just built and hold each step that something is expected of, then each output."""
-    library = Library(folder, threads)
+    """Hold each step that something is expected of, then each output."""
     given = [inputs[name] for name in program.inputs]
     wrong = first_wrong(library, records, expected, given, program.outputs) if expected else None
     results = library.run(given)
-    library.close()
     if wrong is not None:
         record, result = wrong
         allowed = next(each.tolerance for each in expected if each.index == record.index)
         found = difference(record.output, result, references[record.output], allowed)
-        raise _off(f"step {record.name!r} ({record.operator})", found)
+        raise _off(f"step {record.name!r} ({record.operator})", found, library.isa)
     behind = arithmetic(program)
     proof = tuple(
         difference(name, result, references[name], tolerance(behind[name], references[name]))
@@ -158,14 +195,14 @@ def _prove(
     )
     for output in proof:
         if not output.passed:
-            raise _off(f"output {output.name!r}", output)
+            raise _off(f"output {output.name!r}", output, library.isa)
     return proof
 
 
-def _off(what: str, found: Difference) -> VerificationError:
+def _off(what: str, found: Difference, isa: str) -> VerificationError:
     return VerificationError(
-        f"{what}: the compiled library is up to {found.max_abs_diff:g} off the reference, {found.tolerance:g} is"
-        " allowed; nothing was written, please report the model"
+        f"{what}: the compiled library is up to {found.max_abs_diff:g} off the reference on {isa},"
+        f" {found.tolerance:g} is allowed; nothing was written, please report the model"
     )
 
 

@@ -8,7 +8,7 @@ import weakref
 from _ctypes import dlclose
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,10 @@ from openwork.errors import ArtifactError
 
 Array = NDArray[np.generic]
 Tap = Callable[[int, int], None]
+Tensors = tuple[tuple[tuple[int, ...], str], ...]  # shapes and dtypes
+
+# The environment variable that forces an instruction set; a refusal of it begins with its name.
+ISA = "OPENWORK_ISA"
 
 # enum openwork_type
 _DTYPES = {
@@ -60,6 +64,26 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
 }
 
 
+class Runnable(Protocol):
+    """What a session needs of a library. inputs, outputs: shape and dtype of each tensor. isa: as of `Library`."""
+
+    inputs: Tensors
+    outputs: Tensors
+    isa: str
+
+    def run(
+        self, inputs: Sequence[Array], tap: Tap | None = None, outputs: list[Array] | None = None
+    ) -> list[Array]: ...
+
+    def close(self) -> None: ...
+
+    @property
+    def is_closed(self) -> bool: ...
+
+    @property
+    def is_foreign(self) -> bool: ...
+
+
 class Library:
     """A network ready to run; threads take turns. What it is given must be right: no array is checked.
 
@@ -75,8 +99,8 @@ class Library:
         self._directory = directory
         self._lock = threading.Lock()
         self._calls = _load(directory / "deploy.so")
-        self.inputs = self._tensors(self._calls.openwork_input_count(), self._calls.openwork_input)
-        self.outputs = self._tensors(self._calls.openwork_output_count(), self._calls.openwork_output)
+        self.inputs: Tensors = self._tensors(self._calls.openwork_input_count(), self._calls.openwork_input)
+        self.outputs: Tensors = self._tensors(self._calls.openwork_output_count(), self._calls.openwork_output)
         error = ctypes.create_string_buffer(256)
         params = bytes((directory / "deploy.params").absolute())
         self._session = self._calls.openwork_open(params, threads, error, len(error))
@@ -127,7 +151,7 @@ class Library:
             raise ArtifactError(f"{self._directory}: the session is closed; open a new one")
 
     @staticmethod
-    def _tensors(count: int, get: Callable[[int], Any]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def _tensors(count: int, get: Callable[[int], Any]) -> Tensors:
         tensors = [get(index).contents for index in range(count)]
         return tuple((tuple(tensor.shape[: tensor.rank]), _DTYPES[tensor.type]) for tensor in tensors)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from openwork.backends.cpu import WIDTHS, read_result
 from openwork.deploy.channels_last import NCHW_FROM_NHWC, NHWC_FROM_NCHW
+from openwork.deploy.proof.isolated import IsolatedSession
 from openwork.deploy.proof.steps import step_records
 from openwork.deploy.session import InferenceSession
 from openwork.deploy.tensors import QUANTIZED
@@ -73,7 +74,11 @@ def open_networks(
     """
     with ExitStack() as stack:
         paths = dict.fromkeys((a, b))
-        artifacts = {path: stack.enter_context(closing(CompiledNetwork(path))) for path in paths if path.is_dir()}
+        artifacts = {
+            path: stack.enter_context(closing(CompiledNetwork(path, IsolatedSession(path))))
+            for path in paths
+            if path.is_dir()
+        }
         known = {tensor.name: tensor.shape for artifact in artifacts.values() for tensor in artifact.inputs}
         models = {path: _opened(path, known, shapes or {}, batch, trust) for path in paths if path not in artifacts}
         networks: Mapping[Path, Network] = {**artifacts, **models}
@@ -141,10 +146,10 @@ class CompiledNetwork:
     batch: as `InferenceSession.batch`.
     """
 
-    def __init__(self, directory: Path, *, threads: int | None = None):
-        """threads: as for `InferenceSession`. Raises: ArtifactError, DataError."""
-        self.path = directory
-        self._session = InferenceSession(directory, threads=threads)
+    def __init__(self, path: Path, session: InferenceSession):
+        """path: of the artifact, for messages; session: of it. Raises: ArtifactError: deploy.json is damaged."""
+        self.path = path
+        self._session = session
         artifact = self._session.artifact
         self.batch = self._session.batch
         self._channels_last = artifact.layout == "nhwc"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openwork.deploy.artifact import Artifact, open_artifact
-from openwork.deploy.library import Library, Tap
+from openwork.deploy.library import Library, Runnable, Tap
 from openwork.deploy.tensors import TensorFile
 from openwork.errors import ArtifactError, DataError
 
@@ -50,7 +50,7 @@ class InferenceSession:
             raise DataError(f"threads: {threads} was given; choose 1 to 64")
         self.artifact = open_artifact(Path(directory).absolute())
         self.threads = self.artifact.threads if threads is None else threads
-        self._library = _load(self.artifact, self.threads)
+        self._library = self._load()
 
     @property
     def isa(self) -> str:
@@ -89,7 +89,7 @@ class InferenceSession:
         if library.is_foreign and not library.is_closed:
             # Threads of the fork may come here at once: each has its own, and the last one's stays.
             open_artifact(self.artifact.directory)
-            library = self._library = _load(self.artifact, self.threads)
+            library = self._library = self._load()
         results = [library.run(batch, tap) for batch in batches]
         outputs = results[0] if len(results) == 1 else list(map(np.concatenate, zip(*results, strict=True)))
         return [outputs[index] for index in chosen]
@@ -106,6 +106,11 @@ class InferenceSession:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(InferenceSession, self.artifact.directory, threads=self.threads), ()
+
+    def _load(self) -> Runnable:
+        library = Library(self.artifact.directory, self.threads)
+        check_promised(self.artifact, library)
+        return library
 
     def _batches(self, inputs: Mapping[str, Any]) -> list[list[Array]]:
         """The inputs, checked and in order, cut into one list for each run of the library."""
@@ -140,8 +145,8 @@ class InferenceSession:
         )
 
 
-def _load(artifact: Artifact, threads: int) -> Library:
-    library = Library(artifact.directory, threads)
+def check_promised(artifact: Artifact, library: Runnable) -> None:
+    """Raises: ArtifactError: the library has other tensors than the manifest; it is closed then."""
     promised = [(tensor.shape, tensor.dtype) for tensor in artifact.inputs + artifact.outputs]
     if promised != [*library.inputs, *library.outputs]:
         library.close()
@@ -149,7 +154,6 @@ def _load(artifact: Artifact, threads: int) -> Library:
             f"{artifact.directory}: manifest.json and deploy.so differ in the tensors they name;"
             " compile the model again"
         )
-    return library
 
 
 def _index(name: str, names: Sequence[str], kind: str) -> int:

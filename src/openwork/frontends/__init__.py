@@ -6,7 +6,7 @@ load torch.
 
 from openwork.frontends.data import count_batches, read_batches, read_one
 from openwork.frontends.images import ImagePreprocess
-from openwork.frontends.onnx import load_model
+from openwork.frontends.onnx import is_torch_file, load_model
 from openwork.frontends.tensor_spec import Quantization, TensorSpec, input_specs
 from openwork.frontends.weights import replace_weights
 
@@ -16,6 +16,7 @@ __all__ = [
     "TensorSpec",
     "count_batches",
     "input_specs",
+    "is_torch_file",
     "load_model",
     "read_batches",
     "read_one",

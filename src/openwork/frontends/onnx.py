@@ -49,7 +49,7 @@ def load_model(path: Path, *, trust: bool = False, shapes: Mapping[str, tuple[in
         data outside its directory; has NaN or infinite weights; is too old to be converted; or is one of torch
         that is not trusted.
     """
-    if path.suffix.lower() in _TORCH_SUFFIXES:
+    if is_torch_file(path):
         return _load_torch(path, trust, shapes or {})
     if path.suffix == ".tflite":
         from openwork.frontends.tflite import load_tflite  # its schema is some 200 modules
@@ -64,6 +64,11 @@ def load_model(path: Path, *, trust: bool = False, shapes: Mapping[str, tuple[in
         _resample_as_before(model)
     check_tensors(model, str(path))
     return model
+
+
+def is_torch_file(path: Path) -> bool:
+    """Whether a file's name says that torch wrote it."""
+    return path.suffix.lower() in _TORCH_SUFFIXES
 
 
 def _load_torch(path: Path, trust: bool, shapes: Mapping[str, tuple[int, ...]]) -> ir.Model:

@@ -1,6 +1,6 @@
 """What the in-memory network means: constants, shapes, quantization, cost, and what it computes."""
 
-from openwork.graph.conv_transpose import TransposedAxis, transposed_axes
+from openwork.graph.conv_transpose import TransposedAxis, settle_pads, transposed_axes
 from openwork.graph.count import LayerCount, count, metadata, total, weight_of
 from openwork.graph.evaluate import Evaluator, evaluate
 from openwork.graph.model import OLDEST_OPSET, Constants, constant, static_shape
@@ -22,6 +22,7 @@ __all__ = [
     "metadata",
     "rounding_of",
     "set_rounding",
+    "settle_pads",
     "static_shape",
     "total",
     "transposed_axes",

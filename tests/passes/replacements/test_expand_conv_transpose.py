@@ -6,10 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
-from openwork.errors import DataError, UnsupportedError
+from openwork.errors import DataError
 from openwork.graph import evaluate, static_shape
 from openwork.lowering import lower
-from openwork.passes import canonicalise, expand_conv_transpose
+from openwork.passes import canonicalise, expand_conv_transpose, infer_shapes
 from tests.graphs import operators, to_bytes
 from tests.models import Writer, random_inputs
 
@@ -35,19 +35,21 @@ def layers(draw):
         stride * (size - 1) + dilation * (width - 1) + 1
         for stride, size, dilation, width in zip(strides, sizes, dilations, kernel, strict=True)
     ]
+    if draw(st.booleans()):
+        attributes["output_padding"] = more
+    else:
+        more = [0] * rank
     match draw(st.sampled_from(["pads", "pads", "pads", "SAME_UPPER", "SAME_LOWER", "VALID", "output_shape"])):
         case "pads":
-            attributes["output_padding"] = more
             begins = [draw(st.integers(0, min(3, size - 1))) for size in full]
             attributes["pads"] = begins + [
                 draw(st.integers(0, min(3, size - 1 - begin))) for begin, size in zip(begins, full, strict=True)
             ]
         case "output_shape":
-            # ONNX's shape inference gives up where the result is smaller than the input.
-            least = [max(given, size - 3) for given, size in zip(sizes, full, strict=True)]
-            attributes["output_shape"] = [
-                draw(st.integers(low, max(low, high))) for low, high in zip(least, full, strict=True)
-            ]
+            # onnxruntime takes none that is larger than what there is.
+            most = map(sum, zip(full, more, strict=True))
+            attributes["output_shape"] = [draw(st.integers(max(1, size - 3), size)) for size in most]
+            attributes["auto_pad"] = draw(st.sampled_from(["NOTSET", "SAME_UPPER", "SAME_LOWER"]))
         case auto:
             attributes["auto_pad"] = auto
     weight = writer.normal(groups * inner, outer, *kernel)
@@ -68,6 +70,8 @@ def test_the_result_is_the_same(layer):
         expected = evaluate(model, inputs)["y"]
     except DataError:  # onnxruntime takes fewer combinations of pads and sizes than ONNX
         reject()
+    infer_shapes(model)
+    assert static_shape(model.graph.outputs[0]) == expected.shape
     assert expand_conv_transpose(model)
     assert "ConvTranspose" not in operators(model)
     np.testing.assert_allclose(evaluate(model, inputs)["y"], expected, rtol=1e-4, atol=1e-4)
@@ -124,13 +128,16 @@ def test_scales_of_input_channels_and_run_time_weights_stay():
     assert not expand_conv_transpose(upsampling(writer, writer.input("w", (4, 6, 3, 3))))
 
 
-def test_a_result_smaller_than_the_input_is_refused():
+def test_a_result_may_be_smaller_than_the_input():
     writer = Writer()
     x = writer.input("x", (1, 2, 9, 9))
-    model = writer.model(writer.op("ConvTranspose", x, writer.constant(writer.normal(2, 3, 3, 3)), output_shape=[5, 5]))
+    weight = writer.constant(writer.normal(2, 3, 3, 3))
+    model = writer.model(writer.op("ConvTranspose", x, weight, output_shape=[5, 4], name="y"))
+    inputs = random_inputs(model)
+    expected = evaluate(model, inputs)["y"]
     canonicalise(model)
-    with pytest.raises(UnsupportedError, match="its output_shape is smaller than its input"):
-        lower(model)
+    assert expected.shape == static_shape(model.graph.outputs[0]) == (1, 3, 5, 4)
+    np.testing.assert_allclose(evaluate(model, inputs)["y"], expected, rtol=1e-4, atol=1e-4)
 
 
 def test_strides_far_beyond_the_kernel_stay():

@@ -1,6 +1,6 @@
 """Native libraries for x86-64: planar layouts, kernels that follow the nonzeros, C that can be read."""
 
-from openwork.backends.cpu.build import StepRecord, build, read_result, write_result
+from openwork.backends.cpu.build import StepRecord, build, read_result, result_span, write_result
 from openwork.backends.cpu.compiler import compile_executable, find_compiler
 from openwork.backends.cpu.kernels import CSRC, INSTRUCTION_SETS, WIDTHS
 
@@ -13,5 +13,6 @@ __all__ = [
     "compile_executable",
     "find_compiler",
     "read_result",
+    "result_span",
     "write_result",
 ]

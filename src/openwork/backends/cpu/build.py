@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from ctypes import c_ubyte, string_at
 from dataclasses import asdict, dataclass
+from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -166,6 +167,14 @@ def write_result(record: StepRecord, arena: int, value: NDArray[np.generic]) -> 
             value = value.reshape([record.shape[axis] for axis in sorted(layout.order)])
             value = value.transpose(np.argsort(np.argsort(layout.order)))
         pixels[:] = np.frombuffer(value.tobytes(), np.uint8).reshape(pixels.shape)
+
+
+def result_span(record: StepRecord) -> tuple[int, int]:
+    """Where the result of a step that has an offset begins in working memory, and how many bytes it takes."""
+    assert record.offset is not None
+    if record.planes is not None:
+        return record.offset, _planes(record.planes).nbytes
+    return record.offset, prod(record.shape) * np.dtype(record.dtype).itemsize
 
 
 def _planes(fields: Mapping[str, Any]) -> Planes:

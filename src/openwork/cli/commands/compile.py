@@ -1,6 +1,7 @@
 """openwork compile"""
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -46,8 +47,10 @@ def command(
 
     The directory holds the library, its weights, test inputs with the results to expect, a program that runs
     them, and a manifest with the hash of each file. Before it appears, the library has run the test inputs, which
-    are random, and within the range of the integers that they become, if they do: float results are held against
-    onnxruntime, integer ones, which must be equal, against the interpreter.
+    are random, and within the range of the integers that they become, if they do. The reference is the MODEL's own
+    file, run by onnxruntime, or by an interpreter of TFLite if one is installed; integer results must equal those of
+    openwork's interpreter, which are held against the file's. All instruction sets that this machine has are proved,
+    in a process of their own.
 
     \b
     Example:
@@ -66,15 +69,17 @@ def command(
         tell("loading")
         graph = opening.canonical(model)
         tell("compiling")
-        artifact = compile_model(graph, output, target=chip, threads=threads, layout=layout)
+        artifact = compile_model(graph, output, target=chip, threads=threads, layout=layout, original=model)
     seconds = time.perf_counter() - begin
     notes = artifact.notes()
     for text in notes:
         note(f"note: {text}")
-    note(f"{output}: compiled for {target} in {seconds:.1f} s")
+    note(f"{output}: compiled for {target} in {seconds:.1f} s, proved on {', '.join(artifact.proved)}")
+    note(f"reference: {artifact.reference}")
     if as_json:
         outputs = differences_json(artifact.proof)
         result = {"artifact": str(output), "target": target, "seconds": seconds}
-        print_json({**result, "outputs": outputs, "notes": notes})
+        proof = {"proved": list(artifact.proved), "reference": asdict(artifact.reference)}
+        print_json({**result, **proof, "outputs": outputs, "notes": notes})
         return
     print_differences(artifact.proof)

@@ -47,10 +47,12 @@ def command(
       openwork run deploy --input images.npy -o results
     """
     from openwork.cli.data import Data
+    from openwork.deploy import InferenceSession
     from openwork.deploy.networks import CompiledNetwork
     from openwork.files import write_array
 
-    with stages() as tell, closing(CompiledNetwork(directory, threads=threads)) as network:
+    with stages() as tell, closing(InferenceSession(directory, threads=threads)) as session:
+        network = CompiledNetwork(directory, session)
         results = network.run_batches(Data(inputs, network.inputs, preprocess).told(tell, "running"))
     outputs = []
     for index, (name, result) in enumerate(results.items()):

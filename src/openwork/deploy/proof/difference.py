@@ -1,7 +1,8 @@
 """How far a result lies from its reference."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,11 @@ def difference(name: str, result: NDArray[np.generic], reference: NDArray[np.gen
         cosine_distance(a, b),
         float(tolerance),
     )
+
+
+def worst(differences: Sequence[Difference]) -> Difference:
+    """Of one tensor several times: one that fails before one that passes, then the farthest off."""
+    return max(differences, key=lambda each: (-each.correct_ratio, not each.max_abs_diff <= inf, each.max_abs_diff))
 
 
 def cosine_distance(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from openwork.backends.cpu import StepRecord, read_result, write_result
 from openwork.deploy.artifact import Artifact
-from openwork.deploy.library import Library
+from openwork.deploy.library import Runnable
 from openwork.deploy.proof.difference import difference
 from openwork.deploy.proof.tolerance import Arithmetic, arithmetic_of, tolerance
 from openwork.errors import ArtifactError
@@ -99,7 +99,7 @@ def read_steps(artifact: Artifact) -> list[Expected]:
 
 
 def first_wrong(
-    library: Library,
+    library: Runnable,
     records: Sequence[StepRecord],
     expected: Sequence[Expected],
     inputs: Sequence[Array],

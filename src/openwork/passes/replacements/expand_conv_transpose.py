@@ -28,10 +28,9 @@ def expand_conv_transpose(model: ir.Model) -> bool:
     are channels of one convolution with stride 1. Where phases have fewer weights than others, zeros fill up.
     Weights and bias behind a DequantizeLinear stay integers, their scales are repeated.
 
-    Requires: constants are initializers, static shapes.
+    Requires: constants are initializers, static shapes, pads in numbers (`infer_shapes`).
     Ensures: the result keeps its name. A ConvTranspose stays if its weight is no constant, its scales are per input
-        channel, its strides are so large that the new weight would be mostly zeros, or its `output_shape` is smaller
-        than its input, which ONNX's shape inference does not take.
+        channel, or its strides are so large that the new weight would be mostly zeros.
     """
     changed, constants = False, Constants(model.graph)
     for node in model.graph:
@@ -39,8 +38,7 @@ def expand_conv_transpose(model: ir.Model) -> bool:
             weight, bias = _operand(node, 1), _operand(node, 2)
             if weight is None or weight.axis not in (None, 1) or not (bias is not None or _absent(node, 2)):
                 continue
-            if len(static_shape(node.outputs[0])) == weight.array.ndim:
-                changed |= _expand(node, weight, bias, constants)
+            changed |= _expand(node, weight, bias, constants)
     return changed
 
 

@@ -8,7 +8,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from openwork.graph import static_shape, transposed_axes
-from openwork.lowering.draft import Draft, Unsupported, input_name, output_name
+from openwork.lowering.draft import Draft, input_name, output_name
 from openwork.lowering.operators.compose import Composition
 from openwork.lowering.operators.indexing import gathered
 from openwork.lowering.operators.moving import padded
@@ -49,8 +49,6 @@ def _conv_transpose(node: ir.Node, draft: Draft) -> list[Step]:
     weight, groups = input_name(node, 1), node.attributes.get_int("group", 1)
     parts, x, shape = Composition(node, draft), input_name(node), static_shape(node.outputs[0])
     inner, outer, *kernel = parts.shape(weight)
-    if len(shape) != len(kernel) + 2:
-        raise Unsupported("its output_shape is smaller than its input")
     tables = []
     for axis in transposed_axes(node, kernel):
         taps, pixels = np.arange(axis.kernel)[:, None], np.arange(axis.size)

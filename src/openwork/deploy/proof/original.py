@@ -1,0 +1,195 @@
+"""What the user's own file computes, according to its own runtime.
+
+openwork reads a file, rewrites it, lowers it and compiles it. To hold the library against the rewritten graph alone
+would leave every mistake of the reading and the rewriting unseen. So the file as it was given is run as well: ONNX by
+onnxruntime, TFLite by an interpreter where one is installed, in a process of its own.
+"""
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from openwork.deploy.artifact import Reference
+from openwork.deploy.channels_last import NCHW_FROM_NHWC, NHWC_FROM_NCHW
+from openwork.deploy.library import Array
+from openwork.deploy.proof.difference import difference, value_range
+from openwork.deploy.proof.isolated import child_arguments, child_environment, death
+from openwork.deploy.proof.tolerance import TOLERANCES, Arithmetic, arithmetic
+from openwork.deploy.tensors import QUANTIZED
+from openwork.errors import VerificationError
+from openwork.frontends import is_torch_file
+from openwork.lowering import Program
+
+# Seconds after which a runtime is taken to hang.
+PATIENCE = 1800.0
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the original file computes: an array an output, in order; other floats as float32.
+
+    halves: whether it computes in float16 or bfloat16, which openwork does not.
+    """
+
+    outputs: list[Array]
+    runtime: str
+    halves: bool
+
+
+@dataclass(frozen=True)
+class OwnGraph:
+    """What openwork made of a model, and what that gives.
+
+    results: of each output, in the layout. layout: `nchw` or `nhwc`.
+    """
+
+    program: Program
+    results: Mapping[str, Array]
+    layout: str
+
+    def ask(self, original: Path | ir.Model | None, inputs: Mapping[str, Array]) -> Said | str:
+        """What the original gives, in the layout, or why nobody can say. inputs: by name, in the layout.
+
+        Raises: VerificationError: outputs of another number, shape or type; names one.
+        """
+        given = [self._permuted(inputs[name], NCHW_FROM_NHWC) for name in self.program.inputs]
+        said = run_original(original, given)
+        if isinstance(said, str):
+            return said
+        said = replace(said, outputs=[self._permuted(output, NHWC_FROM_NCHW) for output in said.outputs])
+        if not all(np.isfinite(output).all() for output in said.outputs):
+            return "its results hold NaN or infinity, openwork's graph's do not"
+        _check_alike(self.results, said)
+        return said
+
+    def replaced(self, said: Said | str) -> dict[str, Array]:
+        """Those of the original's results that the library itself is held against: sums of floats."""
+        if isinstance(said, str) or said.halves:
+            return {}
+        behind = arithmetic(self.program)
+        floats = [behind[name] is Arithmetic.FLOAT and not self._quantized for name in self.results]
+        return {name: output for name, output, yes in zip(self.results, said.outputs, floats, strict=True) if yes}
+
+    def check(self, said: Said | str) -> None:
+        """Hold the graph's results against the original's.
+
+        Raises: VerificationError: an output is farther off than its tolerance; names it.
+        """
+        if isinstance(said, Said):
+            _check_values(self.results, said, [self._allowed(output, said.halves) for output in said.outputs])
+
+    def reference(self, said: Said | str) -> Reference:
+        if isinstance(said, Said):
+            return Reference(f"original file with {said.runtime}", "")
+        own = "its interpreter" if self._quantized else f"onnxruntime {version('onnxruntime')}"
+        return Reference(f"openwork's graph with {own}", said)
+
+    @property
+    def _quantized(self) -> bool:
+        return any(buffer.dtype in QUANTIZED for buffer in self.program.buffers.values())
+
+    def _allowed(self, right: Array, halves: bool) -> float:
+        """As floats and integers may differ that are computed in another order or with other roundings."""
+        loose = self._quantized or halves
+        return TOLERANCES[Arithmetic.REQUANTIZED if loose else Arithmetic.FLOAT] * value_range(right)
+
+    def _permuted(self, array: Array, order: tuple[int, ...]) -> Array:
+        return np.ascontiguousarray(array.transpose(order)) if self.layout == "nhwc" and array.ndim == 4 else array
+
+
+def run_original(original: Path | ir.Model | None, inputs: Sequence[Array]) -> Said | str:
+    """Run a model as it was given; never fails.
+
+    Args:
+        original: a file; or a model as it was exported, before `canonicalise`; None if there is none.
+        inputs: in the model's order, images laid out as in it.
+    Returns: what it computes, or why nobody can say.
+    """
+    if original is None:
+        return "no file was given"
+    with TemporaryDirectory(prefix="openwork.") as scratch:
+        folder = Path(scratch)
+        if isinstance(original, Path):
+            path = original
+            if is_torch_file(path):
+                return "files of torch are not run"
+        else:
+            path = folder / "model.onnx"
+            try:
+                onnx.save(ir.to_proto(original), str(path), save_as_external_data=True, location="model.data")
+            except Exception as error:  # what onnx_ir or protobuf cannot write
+                return f"the model cannot be written as a file ({type(error).__name__})"
+        for index, array in enumerate(inputs):
+            np.save(folder / f"input{index}.npy", array)
+        return _run(path, folder)
+
+
+def _run(path: Path, folder: Path) -> Said | str:
+    try:
+        done = subprocess.run(
+            child_arguments("openwork.deploy.proof.runtimes", str(path.absolute()), str(folder)),
+            env=child_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=PATIENCE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"its runtime gave nothing within {PATIENCE:g} s"
+    if done.returncode:
+        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        return " ".join([f"its runtime {death(done.returncode)}", *(f"({line[:200]})" for line in last)])
+    answer = json.loads((folder / "answer.json").read_bytes())
+    if "refused" in answer:
+        return str(answer["refused"])
+    outputs = [np.load(folder / f"output{index}.npy") for index in range(answer["outputs"])]
+    return Said(outputs, answer["runtime"], answer["halves"])
+
+
+def _check_alike(ours: Mapping[str, Array], said: Said) -> None:
+    """Hold number, shapes and types of what openwork's graph gives against the original's.
+
+    Raises: VerificationError: they differ; names the output.
+    """
+    if len(ours) != len(said.outputs):
+        raise _differs("outputs", f"there are {len(ours)}", said, f"gives {len(said.outputs)}")
+    for (name, array), right in zip(ours.items(), said.outputs, strict=True):
+        if (array.shape, array.dtype) != (right.shape, right.dtype):
+            raise _differs(
+                f"output {name!r}",
+                f"is {array.dtype}{list(array.shape)}",
+                said,
+                f"gives {right.dtype}{list(right.shape)}",
+            )
+
+
+def _check_values(ours: Mapping[str, Array], said: Said, tolerances: Sequence[float]) -> None:
+    """Hold the values likewise, after `check_alike`.
+
+    Raises: VerificationError: an output is farther off than its tolerance; names it.
+    """
+    for (name, array), right, allowed in zip(ours.items(), said.outputs, tolerances, strict=True):
+        found = difference(name, array, right, allowed)
+        if not found.passed:
+            raise _differs(
+                f"output {name!r}",
+                f"is up to {found.max_abs_diff:g} off, where {allowed:g} is allowed,",
+                said,
+                f"gives {right.min():g} to {right.max():g}",
+            )
+
+
+def _differs(what: str, ours: str, said: Said, theirs: str) -> VerificationError:
+    return VerificationError(
+        f"{what}: {ours} in openwork's graph, but the original file with {said.runtime} {theirs};"
+        " openwork's graph differs from the original file, nothing was written, please report the model"
+    )
