@@ -165,8 +165,8 @@ def _artifact_of(directory: Path, manifest: Mapping[str, Any]) -> Artifact:
         int(manifest["threads"]),
         int(manifest["seed"]),
         tuple(Difference.from_json(entry) for entry in manifest["proof"]),
-        tuple(map(str, manifest.get("proved", ()))),
-        Reference(**manifest.get("reference", {"name": "openwork's graph", "why": "an older openwork wrote it"})),
+        tuple(map(str, manifest["proved"])),
+        Reference(**manifest["reference"]),
     )
     if any(Path(name).name != name for name in artifact.file_names):
         raise ValueError("it names a file outside the directory")
