@@ -8,9 +8,9 @@ import numpy as np
 from openwork.lowering.arithmetic import Array, Buffer, dequantized, whole
 from openwork.lowering.draft import Draft
 from openwork.lowering.fixed_functions import absolute, hard_swish, leaky_relu
-from openwork.lowering.integers.rescaling import requantize, requantize_add, requantize_product
+from openwork.lowering.integers.rescaling import requantize_add, requantize_product, rescaled
 from openwork.lowering.integers.site import Coding, Site, StaysFloat
-from openwork.lowering.steps import Add, Binary, Clip, Dequantize, Lookup, Rescale, Step, Unary
+from openwork.lowering.steps import Add, Binary, Clip, Dequantize, Lookup, Step, Unary
 
 
 def function(step: Unary | Add | Binary, site: Site, draft: Draft) -> Step:
@@ -94,10 +94,10 @@ def _in_floats(step: Unary | Add | Binary, reals: Array, y: Coding, draft: Draft
 
 def clipped(step: Clip, site: Site) -> Step:
     [(source, x)], (target, y) = site.inputs, site.output
-    return Rescale(step.name, source, target, x.zero_point, requantize(site, x, y.within(step.bounds, site.rounding)))
+    return rescaled(step.name, source, target, site, x, y.within(step.bounds, site.rounding))
 
 
 def recoded(step: Dequantize, site: Site) -> Step:
     """Integers that are only coded anew."""
     [(source, x)], (target, y) = site.inputs, site.output
-    return Rescale(step.name, source, target, x.zero_point, requantize(site, x, y))
+    return rescaled(step.name, source, target, site, x, y)

@@ -8,7 +8,7 @@ import numpy as np
 from openwork.lowering.arithmetic import dequantized
 from openwork.lowering.draft import Draft
 from openwork.lowering.integers.elementwise import recoded
-from openwork.lowering.integers.rescaling import requantize
+from openwork.lowering.integers.rescaling import rescaled
 from openwork.lowering.integers.site import Site, StaysFloat, Widths, coding_of
 from openwork.lowering.steps import (
     Concat,
@@ -18,6 +18,7 @@ from openwork.lowering.steps import (
     FixedResize,
     Gather,
     IntegerResize,
+    Lookup,
     MaxPool,
     Pad,
     Quantize,
@@ -40,7 +41,7 @@ def move_integers(draft: Draft, widths: Widths) -> None:
 
     before: x = Dequantize(x_q); y = Reshape(x); z_q = Quantize(y)
     after:  z_q = Reshape(x_q); y = Dequantize(z_q)               if z_q is coded as x_q, else
-            y_q = Reshape(x_q); z_q = Rescale(y_q); y = Dequantize(y_q)
+            y_q = Reshape(x_q); z_q = Rescale(y_q) or Lookup(y_q); y = Dequantize(y_q)
 
     The reals are the same to the last bit. Integer tables behind a Gather stay integers.
     """
@@ -71,7 +72,7 @@ def _moved_before(draft: Draft) -> dict[str, str]:
 def _quantized_anew(
     step: Quantize, source: Dequantize, moved: dict[str, str], draft: Draft, widths: Widths
 ) -> Sequence[Step]:
-    """What becomes of a Quantize behind moved integers: nothing if they are what it gives, else a Rescale."""
+    """What becomes of a Quantize behind moved integers: nothing if they are what it gives, else they are coded anew."""
     x, y = coding_of(source, draft.buffers[source.input].dtype), coding_of(step, draft.buffers[step.output].dtype)
     if not x.same_reals(y):
         if max(x.bits, y.bits) > widths.activations:
@@ -148,7 +149,7 @@ def _alike(one: Dequantize, other: Dequantize, draft: Draft) -> bool:
 def _renamed(step: Step, names: Mapping[str, str]) -> Step:
     """The step with other names for what it reads and writes."""
     changes: dict[str, object] = {}
-    if isinstance(step, Mover | Dequantize | Rescale):
+    if isinstance(step, Mover | Dequantize | Rescale | Lookup):
         changes["input"] = names.get(step.input, step.input)
     if isinstance(step, Concat | Gather):
         changes["inputs"] = tuple(names.get(name, name) for name in step.inputs)
@@ -166,7 +167,7 @@ def concatenated(step: Concat, site: Site, draft: Draft) -> Sequence[Step]:
             continue
         names.append(draft.add_buffer(f"{source}/{step.name}", draft.buffers[source].shape, y.dtype))
         name = f"{step.name}/rescale{index}"
-        rescales.append(Rescale(name, source, names[-1], x.zero_point, requantize(site, x, y)))
+        rescales.append(rescaled(name, source, names[-1], site, x, y))
     return [*rescales, replace(step, inputs=tuple(names), output=target)]
 
 
@@ -194,7 +195,7 @@ def resized(step: Resize, site: Site, draft: Draft) -> Sequence[Step]:
     middle = draft.add_buffer(f"{target}/{step.name}", draft.buffers[target].shape, x.dtype)
     return [
         FixedResize(step.name, source, middle, fixed, x.low, x.high),
-        Rescale(f"{step.name}/rescale", middle, target, x.zero_point, requantize(site, x, y)),
+        rescaled(f"{step.name}/rescale", middle, target, site, x, y),
     ]
 
 

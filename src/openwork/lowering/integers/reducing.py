@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from openwork.lowering.draft import Draft
-from openwork.lowering.integers.rescaling import requantize, requantize_mean, whole_mean
+from openwork.lowering.integers.rescaling import requantize, requantize_mean, rescaled, whole_mean
 from openwork.lowering.integers.site import Site, StaysFloat
 from openwork.lowering.requantize import WholeMean
-from openwork.lowering.steps import AveragePool, Mean, Reduce, Rescale, Step
+from openwork.lowering.steps import AveragePool, Mean, Reduce, Step
 
 
 def averaged(step: Mean | AveragePool, count: int, site: Site, draft: Draft) -> Sequence[Step]:
@@ -27,7 +27,7 @@ def averaged(step: Mean | AveragePool, count: int, site: Site, draft: Draft) -> 
     if x.same_reals(y):
         return [replace(step, requantize=whole_mean(y))]
     between = draft.add_buffer(f"{target}/{step.name}", draft.buffers[target].shape, x.dtype)
-    rescale = Rescale(f"{step.name}/rescale", between, target, x.zero_point, requantize(site, x, y))
+    rescale = rescaled(f"{step.name}/rescale", between, target, site, x, y)
     return [replace(step, output=between), rescale]
 
 

@@ -6,6 +6,7 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from openwork.lowering.arithmetic import dequantized, rounded
 from openwork.lowering.fixed_point import divided_by, multiplier_of
 from openwork.lowering.integers.site import Coding, Site, StaysFloat
 from openwork.lowering.requantize import (
@@ -22,6 +23,7 @@ from openwork.lowering.requantize import (
     Shift,
     WholeMean,
 )
+from openwork.lowering.steps import Lookup, Rescale
 
 ONE = np.ones(1, np.float32)
 Float64 = NDArray[np.float64]
@@ -50,6 +52,32 @@ def requantize(
             return Shift(-exponents(product, y.scale), y.zero_point, y.low, y.high)
         case never:
             assert_never(never)
+
+
+def rescaled(name: str, source: str, target: str, site: Site, x: Coding, y: Coding) -> Rescale | Lookup:
+    """The step from x's integers to y's, which stand for the same reals.
+
+    Between two scales ONNX rounds twice: the product of integer and scale to float32, and what that is in steps of the
+    other scale. One multiplication with the ratio of the scales gives other integers at some ties. All integers are
+    tried; where one differs those of 8 bits are looked up.
+
+    Raises: StaysFloat: a scale does not fit the rounding.
+    """
+    if site.rounding != "float32":
+        return Rescale(name, source, target, x.zero_point, requantize(site, x, y))
+    integers = np.arange(2**x.bits, dtype=f"uint{x.bits}").view(x.dtype)
+    with np.errstate(over="ignore"):
+        reals = dequantized(integers, x.zero_point, x.scale) / np.float32(y.scale)
+    exact = rounded(reals, y.zero_point, y.low, y.high)
+    try:
+        to = requantize(site, x, y)
+        if np.array_equal(to.apply(integers.astype(np.int32) - x.zero_point), exact):
+            return Rescale(name, source, target, x.zero_point, to)
+    except StaysFloat:  # the ratio does not fit; the integers do
+        pass
+    if (x.bits, y.bits) != (8, 8):
+        raise StaysFloat("one multiplication does not round as its two scales do")
+    return Lookup(name, source, target, exact.astype(y.dtype))
 
 
 def requantize_mean(site: Site, x: Coding, y: Coding, count: int) -> RequantizeMean:
