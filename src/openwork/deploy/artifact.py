@@ -154,6 +154,17 @@ def open_artifact(directory: Path | str) -> Artifact:
     return artifact
 
 
+def files_written(directory: Path) -> frozenset[str] | None:
+    """The names of all files of an artifact, of whatever version; None if no unbroken manifest tells them."""
+    try:
+        content = read_regular(directory / MANIFEST)
+        manifest = json.loads(content)
+        manifest.pop("seal")
+        return frozenset({MANIFEST, *manifest["files"]}) if _sealed(manifest) == content else None
+    except (OSError, AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        return None
+
+
 def _artifact_of(directory: Path, manifest: Mapping[str, Any]) -> Artifact:
     artifact = Artifact(
         directory,

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any, Literal
@@ -12,8 +13,9 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from openwork.backends.cpu import CSRC, WIDTHS, StepRecord, build, compile_executable, find_compiler, result_span
-from openwork.deploy.artifact import MANIFEST, SCHEMA_VERSION, Artifact, canonical, write_manifest
+from openwork.deploy.artifact import SCHEMA_VERSION, Artifact, canonical, write_manifest
 from openwork.deploy.channels_last import channels_last
+from openwork.deploy.place import check_replaceable
 from openwork.deploy.proof.difference import Difference, difference, worst
 from openwork.deploy.proof.isolated import IsolatedLibrary, on_each_instruction_set, step_labels
 from openwork.deploy.proof.original import OwnGraph
@@ -41,23 +43,25 @@ def compile_model(
     layout: Literal["nchw", "nhwc"] = "nchw",
     seed: int = 0,
     original: Path | ir.Model | None = None,
+    force: bool = False,
 ) -> Artifact:
     """Compile a model and prove the library right before anybody sees it.
 
     Args:
         model: canonical (`passes.canonicalise`), with static shapes. Not modified.
-        directory: where the artifact is written; it may be new, empty, or an older artifact.
+        directory: where the artifact is written; it may be new, empty, an older artifact, or a link to one.
         threads: 1 to 64 that the library uses unless told otherwise.
         layout: of rank-4 inputs and outputs.
         seed: of the test inputs.
         original: where the model came from: its file, or as it was exported, before `canonicalise`. Where its own
             runtime runs it, that is the reference (`deploy.proof.original`).
+        force: replace an older artifact even if it also holds files that openwork did not write; they are lost.
     Returns: the artifact, as written.
     Raises: UnsupportedError: the model has operators openwork does not take. ModelError: a tensor of it has more
         than LARGEST_TENSOR elements. TargetError: not a cpu, or one that does not round as the model asks.
-        BuildError: the compiler is missing or fails. ArtifactError: `directory` cannot be written or holds
-        something else. VerificationError: the library differs from the reference, crashes or hangs. Nothing is
-        written then.
+        BuildError: the compiler is missing or fails. ArtifactError: `directory` cannot be written, holds
+        something else, or is being written by another process. VerificationError: the library differs from the
+        reference, crashes or hangs. Nothing is written then.
     """
     _check(target, rounding_of(model), threads, layout)
     _check_sizes(model)
@@ -68,7 +72,7 @@ def compile_model(
     inputs = _tensor_files(program, program.inputs, "input{}.bin")
     inputs = tuple(replace(tensor, quantization=quantizations[tensor.name]) for tensor in inputs)
     outputs = _tensor_files(program, program.outputs, "ref_result_{}.bin")
-    with whole_directory(directory, replaces=MANIFEST) as folder:
+    with whole_directory(directory, may_replace=partial(check_replaceable, force=force)) as folder:
         steps = build(program, folder, target=target, threads=threads)
         values = random_inputs(inputs, seed)
         mixed = Arithmetic.REQUANTIZED in arithmetic(program).values()

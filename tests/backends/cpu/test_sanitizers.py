@@ -112,11 +112,12 @@ def plan_sources(folder, plans):
 def sanitized(gcc, folder, plans):
     """All kernels and plans in one executable."""
     target = load_target("cpu")
-    library = [source for source in library_sources(target, KERNELS) if source.path.name != "session.c"]
+    library = [source for source in library_sources(target, KERNELS, folder) if source.path.name != "session.c"]
     sources = [*library, *(Source(path, (), library[0].include) for path in (MAIN, *plan_sources(folder, plans)))]
     objects = compile_objects(
         find_compiler(target.triple),
         [Source(source.path, (*source.flags, *FLAGS), source.include) for source in sources],
+        folder,
     )
     executable = folder / "run"
     subprocess.run([gcc, *FLAGS, *objects, "-o", executable, "-lpthread", "-lm"], check=True)

@@ -55,3 +55,16 @@ def test_compile_refuses_what_it_does_not_know(
     assert main(["compile", str(road / "float.onnx"), "-o", str(tmp_path / "new"), *arguments]) == 2
     assert cause in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_compile_deletes_what_it_did_not_write_only_when_told(
+    road: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["compile", str(road / "float.onnx"), "-o", str(tmp_path / "deploy")]
+    assert main(command) == 0
+    (tmp_path / "deploy" / "thesis.tex").touch()
+    assert main(command) == 2
+    assert "holds files that openwork did not write ('thesis.tex')" in capsys.readouterr().err
+    assert (tmp_path / "deploy" / "thesis.tex").exists()
+    assert main([*command, "--force"]) == 0
+    assert not (tmp_path / "deploy" / "thesis.tex").exists()

@@ -1,13 +1,11 @@
 """Program in, native library out."""
 
-import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from ctypes import c_ubyte, string_at
 from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -15,11 +13,11 @@ from numpy.typing import NDArray
 
 from openwork.backends.cpu.compiler import (
     Source,
-    cache_directory,
     compile_object,
     compile_objects,
     find_compiler,
     link_library,
+    scratch_directory,
 )
 from openwork.backends.cpu.emit import emit
 from openwork.backends.cpu.kernels import (
@@ -87,44 +85,38 @@ def build(program: Program, directory: Path, *, target: Target, threads: int) ->
     write_whole(directory / "deploy.params", pack_params([tensor.data for tensor in plan.params], source.plan_id))
     shutil.copyfile(CSRC / "include" / "openwork.h", directory / "openwork.h")
     called = {call.kernel for call in plan.calls}
-    sources = library_sources(target, [kernel for kernel in KERNELS if kernel.name in called])
     compiler = find_compiler(target.triple)
-    objects = compile_objects(compiler, sources)
-    with TemporaryDirectory(dir=cache_directory()) as folder:  # ziglang fails in folders with a backslash
-        plain = Path(folder) / "deploy.c"
+    with scratch_directory() as folder:
+        sources = library_sources(target, [kernel for kernel in KERNELS if kernel.name in called], folder)
+        objects = compile_objects(compiler, sources, folder)
+        plain = folder / "deploy.c"
         plain.write_text(source.text)
         compile_object(compiler, Source(plain, (), sources[0].include), plain.with_suffix(".o"))
         link_library(compiler, [*objects, plain.with_suffix(".o")], directory / "deploy.so")
     return tuple(_record(plan, arena, index, step) for index, step in enumerate(program.steps))
 
 
-def library_sources(target: Target, kernels: Sequence[Kernel]) -> list[Source]:
+def library_sources(target: Target, kernels: Sequence[Kernel], folder: Path) -> list[Source]:
     """All C of a library but its plan: each of the kernels for each instruction set of the target, tables, run time.
 
+    Args:
+        folder: gets the generated files kernels.h and kernels.c.
     Raises: TargetError: an instruction set without kernels.
     """
     known = {isa.name: isa for isa in INSTRUCTION_SETS}
     for name in target.instruction_sets:
         if name not in known:
             raise TargetError(f"target {target.name!r}: no kernels for {name!r}; choose from {', '.join(known)}")
-    generated = _generated(kernels_header(), kernels_tables(target.instruction_sets, kernels))
-    include = (CSRC / "include", CSRC / "cpu", generated)
+    (folder / "kernels.h").write_text(kernels_header())
+    (folder / "kernels.c").write_text(kernels_tables(target.instruction_sets, kernels))
+    include = (CSRC / "include", CSRC / "cpu", folder)
     compiled = [
         Source(CSRC / "cpu" / f"{kernel.name}.c", (*known[name].flags, f"-DOW_ISA={name}"), include)
         for kernel in kernels
         for name in target.instruction_sets
     ]
     runtime = [Source(CSRC / "cpu" / name, (), include) for name in RUNTIME_SOURCES]
-    return [*compiled, *runtime, Source(generated / "kernels.c", (), include)]
-
-
-def _generated(header: str, tables: str) -> Path:
-    """The folder in the cache that holds kernels.h and kernels.c with these contents."""
-    folder = cache_directory() / "generated" / hashlib.sha256((header + tables).encode()).hexdigest()[:16]
-    for name, text in (("kernels.h", header), ("kernels.c", tables)):
-        if not (folder / name).exists():
-            write_whole(folder / name, text)
-    return folder
+    return [*compiled, *runtime, Source(folder / "kernels.c", (), include)]
 
 
 def read_result(record: StepRecord, arena: int) -> NDArray[np.generic]:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Layout of inputs and outputs with four dimensions.",
 )
+@click.option("--force", is_flag=True, help="Delete files that openwork did not write with an older artifact.")
 @model_options
 @json_option
 def command(
@@ -40,6 +41,7 @@ def command(
     output: Path,
     threads: int,
     layout: Literal["nchw", "nhwc"],
+    force: bool,
     opening: "Opening",
     as_json: bool,
 ) -> None:
@@ -57,19 +59,20 @@ def command(
       openwork compile int8.onnx --target cpu -o deploy --threads 2
     """
     from openwork.cli.differences import differences_json, print_differences
-    from openwork.deploy.artifact import MANIFEST
     from openwork.deploy.compile import compile_model
-    from openwork.files import check_whole_directory_place
+    from openwork.deploy.place import check_artifact_place
     from openwork.targets import load_target
 
     chip = load_target(target)
-    check_whole_directory_place(output, replaces=MANIFEST)
+    check_artifact_place(output, force=force)
     begin = time.perf_counter()
     with stages() as tell:
         tell("loading")
         graph = opening.canonical(model)
         tell("compiling")
-        artifact = compile_model(graph, output, target=chip, threads=threads, layout=layout, original=model)
+        artifact = compile_model(
+            graph, output, target=chip, threads=threads, layout=layout, original=model, force=force
+        )
     seconds = time.perf_counter() - begin
     notes = artifact.notes()
     for text in notes:
