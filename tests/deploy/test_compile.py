@@ -307,10 +307,12 @@ def test_a_network_that_overflows_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_compilation_killed_half_way_leaves_no_artifact_and_can_be_repeated(tmp_path: Path) -> None:
-    killer = script(tmp_path / "cc", f"kill -{signal.SIGKILL.value} $PPID")
+    killer = script(tmp_path / "cc", f"kill -{signal.SIGKILL.value} $VICTIM")
     program = (
+        "import os\n"
         "from pathlib import Path\n"
         "from tests.deploy.test_compile import CPU, canonical, compile_model, residual_net\n"
+        "os.environ['VICTIM'] = str(os.getpid())\n"
         f"compile_model(canonical(residual_net()), Path({str(tmp_path / 'deploy')!r}), target=CPU)\n"
     )
     environment = {**os.environ, "OPENWORK_CC": killer, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -319,6 +321,7 @@ def test_a_compilation_killed_half_way_leaves_no_artifact_and_can_be_repeated(tm
     assert not (tmp_path / "deploy").exists()
     compile_model(canonical(residual_net()), tmp_path / "deploy", target=CPU)
     assert verify(tmp_path / "deploy").passed
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cc", "deploy"]
 
 
 def test_compiling_and_comparing_do_not_load_torch() -> None:
