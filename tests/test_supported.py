@@ -13,9 +13,9 @@ from openwork.errors import ModelError, OpenworkError
 from openwork.lowering import Dequantize, Quantize, Widths, lower
 from openwork.lowering.integers import WIDEST
 from openwork.lowering.operators import OPERATORS
-from openwork.passes import canonicalise
+from openwork.passes import REWRITTEN, canonicalise
 from openwork.quantization import calibrate, quantize, strategy
-from openwork.report.supported import BACKENDS, REWRITTEN, Supported, markdown, onnx_operators, operators_not_taken
+from openwork.report.supported import BACKENDS, Supported, markdown, onnx_operators, operators_not_taken
 from tests.backends.cpu.onnx_nodes import cases, shape_inputs
 
 FLOAT = onnx.TensorProto.FLOAT

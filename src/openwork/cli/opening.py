@@ -9,8 +9,9 @@ import onnx_ir as ir
 from openwork.deploy.artifact import MANIFEST
 from openwork.deploy.networks import CompiledNetwork, OnnxNetwork
 from openwork.deploy.session import InferenceSession
-from openwork.errors import ModelError
-from openwork.frontends import load_model, replace_weights
+from openwork.errors import ModelError, UnsupportedError
+from openwork.frontends import input_specs, load_model, replace_weights
+from openwork.lowering import unknown_operators
 from openwork.passes import canonicalise
 
 
@@ -37,6 +38,21 @@ class Opening:
 
     def canonicalise(self, model: ir.Model) -> None:
         canonicalise(model, shapes=dict(self.shapes), batch=self.batch)
+
+    def canonicalise_to_lower(self, model: ir.Model) -> None:
+        """`canonicalise`, for what is to be compiled: no shape helps a model that has operators openwork does not have.
+
+        Raises: UnsupportedError: it has some, and is wrong in another way too. ModelError: an input is no tensor of
+            numbers; and as `canonicalise`.
+        """
+        try:
+            self.canonicalise(model)
+            input_specs(model)
+        except ModelError:
+            unknown = unknown_operators(model)
+            if unknown:
+                raise UnsupportedError(unknown) from None
+            raise
 
     def canonical(self, path: Path, params: Path | None = None) -> ir.Model:
         """The model of a file, canonical; params: a file of arrays that replace its weights."""

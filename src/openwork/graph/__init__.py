@@ -1,13 +1,23 @@
 """What the in-memory network means: constants, shapes, quantization, cost, and what it computes."""
 
 from openwork.graph.conv_transpose import TransposedAxis, settle_pads, transposed_axes
-from openwork.graph.count import LayerCount, count, metadata, total, weight_of
+from openwork.graph.count import LayerCount, count, count_known, metadata, total, weight_of
 from openwork.graph.evaluate import Evaluator, evaluate
-from openwork.graph.model import OLDEST_OPSET, Constants, constant, static_shape
+from openwork.graph.model import (
+    IR_VERSION,
+    NEWEST_OPSET,
+    OLDEST_OPSET,
+    Constants,
+    constant,
+    example_shape,
+    static_shape,
+)
 from openwork.graph.quant_params import QuantParams
 from openwork.graph.rounding import ROUNDING, Rounding, rounding_of, set_rounding
 
 __all__ = [
+    "IR_VERSION",
+    "NEWEST_OPSET",
     "OLDEST_OPSET",
     "ROUNDING",
     "Constants",
@@ -18,7 +28,9 @@ __all__ = [
     "TransposedAxis",
     "constant",
     "count",
+    "count_known",
     "evaluate",
+    "example_shape",
     "metadata",
     "rounding_of",
     "set_rounding",

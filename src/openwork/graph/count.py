@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from openwork.errors import ModelError
 from openwork.graph.model import constant, static_shape
 from openwork.sparsity import Pattern, find_pattern
 
@@ -45,9 +46,24 @@ def count(model: ir.Model) -> tuple[LayerCount, ...]:
 
     All other operators count as nothing.
 
-    Raises: ModelError: a shape is not static.
+    Raises: ModelError: a shape is not static, or has a size below 1.
     """
-    return tuple(_count_layer(node) for node in model.graph if node.op_type in _MULTIPLY)
+    return tuple(map(_count_layer, _layers(model)))
+
+
+def count_known(model: ir.Model) -> tuple[LayerCount, ...]:
+    """`count`, without what has no static shape, in a model that cannot be compiled."""
+    return tuple(_count_layer(node) for node in _layers(model) if all(map(_has_sizes, (*node.inputs, node.outputs[0]))))
+
+
+def _layers(model: ir.Model) -> list[ir.Node]:
+    return [node for node in model.graph if node.op_type in _MULTIPLY and not node.domain]
+
+
+def _has_sizes(value: ir.Value | None) -> bool:
+    return value is None or (
+        value.shape is not None and value.shape.is_static() and min(value.shape.numpy(), default=1) > 0
+    )
 
 
 def total(layers: Sequence[LayerCount]) -> LayerCount:
@@ -135,7 +151,9 @@ def _pattern(node: ir.Node, weight: NDArray[np.generic] | None) -> Pattern | Non
 def _macs(node: ir.Node) -> int:
     first, second = node.inputs[0], node.inputs[1]
     assert first is not None and second is not None
-    x, w, y = static_shape(first), static_shape(second), static_shape(node.outputs[0])
+    x, w, y = shapes = static_shape(first), static_shape(second), static_shape(node.outputs[0])
+    if 0 in (size for shape in shapes for size in shape):
+        raise ModelError(f"node {node.name!r} ({node.op_type}): a size of {shapes} is zero; give larger shapes")
     match node.op_type:
         case "Attention":
             return _attention_macs(node, x, y)

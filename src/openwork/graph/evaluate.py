@@ -1,6 +1,7 @@
 """What a model computes, according to onnxruntime."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from openwork.errors import DataError, ModelError, one_line
+from openwork.graph.model import IR_VERSION
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when it is loaded: it would report to its makers
 import onnxruntime
@@ -26,6 +28,7 @@ class Evaluator:
 
     def __init__(self, model: ir.Model, taps: Sequence[str] = (), *, threads: int = 1):
         proto = ir.to_proto(model)
+        proto.ir_version = min(proto.ir_version, IR_VERSION)
         _add_outputs(proto.graph, taps)
         try:
             self._session = onnxruntime.InferenceSession(
@@ -36,7 +39,7 @@ class Evaluator:
                 disabled_optimizers=["GemmTransposeFusion"],
             )
         except Exception as error:  # onnxruntime's exceptions have no common base
-            raise ModelError(f"model: onnxruntime refuses it ({one_line(error)}); check the model") from error
+            raise ModelError(f"model: onnxruntime refuses it ({_cause(error)}); check the model") from error
 
     def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
         """Outputs and taps by name, in the layout of the graph.
@@ -48,7 +51,7 @@ class Evaluator:
             return dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
         except Exception as error:  # onnxruntime's exceptions have no common base
             expected = ", ".join(f"{x.name} {x.type} {x.shape}" for x in self._session.get_inputs())
-            raise DataError(f"inputs: {one_line(error)}; the model takes {expected}") from error
+            raise DataError(f"inputs: {_cause(error)}; the model takes {expected}") from error
 
 
 def evaluate(
@@ -60,6 +63,16 @@ def evaluate(
 ) -> dict[str, NDArray[np.generic]]:
     """Run a model once with onnxruntime. Arguments, result and errors as in `Evaluator`."""
     return Evaluator(model, taps, threads=threads).run(inputs)
+
+
+def _cause(error: Exception) -> str:
+    """What onnxruntime says, without its numbers of kinds, and the functions and places in its source before that."""
+    text = " ".join(str(error).split())
+    text = re.split(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", text)[-1]
+    *place, text = re.split(r"\S+\.(?:cc|h):\d+ ", text)
+    if place:
+        text = re.sub(r"^[^()]*\((?:[^()]|\([^()]*\))*\)(?: const)? ", "", text)
+    return one_line(ValueError(text))
 
 
 def _options(threads: int) -> onnxruntime.SessionOptions:

@@ -1,5 +1,6 @@
 """Reading and writing the constants and shapes of an onnx_ir.Model."""
 
+import shlex
 from collections import Counter
 
 import numpy as np
@@ -12,6 +13,13 @@ from openwork.errors import ModelError
 # knows older forms. From it on QuantizeLinear has an axis, Softmax one axis only, and Squeeze, ReduceSum and their like
 # take axes as inputs.
 OLDEST_OPSET = 13
+
+# The newest version that onnxruntime takes, which proves what is compiled.
+NEWEST_OPSET = 26
+
+# Of the files that are written or given to onnxruntime, at most: no operator needs a newer one, and an older
+# onnxruntime refuses those.
+IR_VERSION = 10
 
 
 def constant(value: ir.Value | None) -> NDArray[np.generic] | None:
@@ -31,14 +39,50 @@ def constant(value: ir.Value | None) -> NDArray[np.generic] | None:
 def static_shape(value: ir.Value) -> tuple[int, ...]:
     """The shape of a value in elements.
 
-    Raises: ModelError: the shape is unknown or has a symbolic dimension.
+    Raises: ModelError: the shape is unknown, has a symbolic dimension, or a size below zero, as shape inference gives
+        it where a window is larger than its image. Names the node, and inputs whose shapes would help.
     """
     if value.shape is None or not value.shape.is_static():
-        shape = "unknown" if value.shape is None else f"[{', '.join(map(str, value.shape))}]"
+        told = "unknown" if value.shape is None else f"[{', '.join(map(str, value.shape))}]"
+        raise ModelError(f"value {value.name!r}: its shape is {told}; {_remedy(value)}")
+    shape = value.shape.numpy()
+    if min(shape, default=0) < 0:
+        node = value.producer()
+        made = "" if node is None else f", as {node.op_type} {node.name!r} makes it from what it reads"
         raise ModelError(
-            f"value {value.name!r}: its shape is {shape}; fix the input shapes with --set-shape NAME=1,3,8,8"
+            f"value {value.name!r}: its shape {list(shape)} has a size below zero{made}; give the inputs larger shapes"
         )
-    return value.shape.numpy()
+    return shape
+
+
+def example_shape(value: ir.Value) -> str:
+    """`x=1,3,224,224`: an input with a plausible size for each that is open, as the command line takes it."""
+    dims = ["N", "C", "H", "W"] if value.shape is None else list(value.shape)
+    image = len(dims) == 4
+    last = dims[-1] if dims else 1
+    channels = (
+        3 if image and isinstance(last, int) and last <= 4 else 1
+    )  # which axis: of images, the second or the last
+    guesses = [1, *(224 if image and axis != channels else 3 if image else 128 for axis in range(1, len(dims)))]
+    sizes = [size if isinstance(size, int) else guess for size, guess in zip(dims, guesses, strict=False)]
+    return shlex.quote(f"{value.name}={','.join(map(str, sizes))}")
+
+
+def _remedy(value: ir.Value) -> str:
+    """What makes a shape static: shapes of graph inputs, if any is open that it depends on."""
+    seen, waiting, opened = {value}, [value], []
+    while waiting:
+        each = waiting.pop()
+        node = each.producer()
+        if node is not None:
+            read = {source for source in node.inputs if source is not None} - seen
+            seen |= read
+            waiting += read
+        elif each.is_graph_input() and (each.shape is None or not each.shape.is_static()):
+            opened.append(example_shape(each))
+    if opened:
+        return f"give {' '.join(f'--set-shape {text}' for text in sorted(opened))} with the sizes that you need"
+    return "it depends on what the network computes; export the model so that it does not"
 
 
 class Constants:

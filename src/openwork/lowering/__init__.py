@@ -5,7 +5,7 @@ from openwork.lowering.arena import Arena, plan_arena
 from openwork.lowering.arithmetic import Bounds, Buffer
 from openwork.lowering.batch import batch_of
 from openwork.lowering.integers import Widths
-from openwork.lowering.lower import lower
+from openwork.lowering.lower import lower, refusals, unknown_operators
 from openwork.lowering.program import Program
 from openwork.lowering.requantize import (
     Q31,
@@ -120,4 +120,6 @@ __all__ = [
     "interpreter",
     "lower",
     "plan_arena",
+    "refusals",
+    "unknown_operators",
 ]

@@ -13,9 +13,16 @@ from openwork.lowering.operators import OPERATORS
 from openwork.lowering.program import Program
 from openwork.lowering.rewrites import elementwise_first, fold_bias, fuse
 from openwork.lowering.steps import Step
+from openwork.passes import REWRITTEN
 
 # What a rule raises for a node whose numbers do not fit together: there are more ways than are worth naming.
-_CONTRADICTIONS = (IndexError, ValueError, ArithmeticError)
+_CONTRADICTIONS = (IndexError, KeyError, TypeError, ValueError, ArithmeticError)
+
+# What these make follows from the shape of what they read.
+_OF_SHAPES = ("Shape", "Size")
+
+# Operators that a canonicalised graph does not have, because passes make others or nothing of them.
+_WRITTEN_AWAY = {*REWRITTEN, "Constant", "Dropout", "Identity"}
 
 # Operators that run other graphs: constant conditions are gone when a model is canonical.
 _SUBGRAPHS = {
@@ -51,6 +58,41 @@ def draft_program(model: ir.Model, widths: Widths = WIDEST) -> Program:
     elementwise_first(draft)
     use_integers(draft, widths)
     return draft.program()
+
+
+def refusals(model: ir.Model) -> Sequence[UnsupportedNode]:
+    """Every node of a canonicalised graph that `lower` does not take. Raises: ModelError: as `lower`."""
+    try:
+        _translated(model)
+    except UnsupportedError as error:
+        return error.nodes
+    return ()
+
+
+def unknown_operators(model: ir.Model) -> Sequence[UnsupportedNode]:
+    """Nodes that `lower` will not take, whatever becomes of the graph: their operators are unknown, and what they read
+    depends on the inputs.
+
+    For a graph that cannot be canonicalised, because shapes are missing, say. What follows from shapes alone may yet
+    become constant; so may the condition of an If.
+    """
+    running = {value for value in model.graph.inputs if not value.is_initializer()}
+    found = []
+    for node in model.graph:
+        read = node.inputs[:1] if node.op_type == "If" else _reads(node)
+        if node.op_type in _OF_SHAPES or (read and not running.intersection(read)):
+            continue
+        running.update(node.outputs)
+        known = _known_operator(node) or node.op_type in _WRITTEN_AWAY or node.op_identifier() in model.functions
+        if not known and any(value.uses() or value.is_graph_output() for value in node.outputs):
+            found.append(UnsupportedNode(node.name or "", _operator(node), _why_unknown(node)))
+    return found
+
+
+def _reads(node: ir.Node) -> Sequence[ir.Value | None]:
+    """What a node reads, and what the nodes of its graphs do."""
+    graphs = [each.as_graph() for each in node.attributes.values() if each.type == ir.AttributeType.GRAPH]
+    return [*node.inputs, *(value for graph in graphs for inner in graph.all_nodes() for value in inner.inputs)]
 
 
 def _translated(model: ir.Model) -> Draft:
@@ -93,7 +135,7 @@ def _translate_sound(node: ir.Node, draft: Draft) -> None:
 def _translate(node: ir.Node, draft: Draft) -> None:
     """Add the step of one node, or its constant result. Raises: Unsupported."""
     if not _known_operator(node):
-        raise Unsupported(_SUBGRAPHS.get(node.op_type, "openwork does not have this operator"))
+        raise Unsupported(_why_unknown(node))
     operator = OPERATORS[node.op_type]
     outputs = [value for value in node.outputs if value is node.outputs[0] or value.uses() or value.is_graph_output()]
     if len(outputs) > 1 and not operator.many:
@@ -124,14 +166,22 @@ def _known_operator(node: ir.Node) -> bool:
     return node.domain in ("", "ai.onnx") and node.op_type in OPERATORS
 
 
+def _why_unknown(node: ir.Node) -> str:
+    return _SUBGRAPHS.get(node.op_type, "openwork does not have this operator")
+
+
 def _is_known(value: ir.Value) -> bool:
     """Whether a value can be a buffer, for those behind it, though an earlier node cannot be lowered."""
-    return value.dtype is not None and not _open(value) and 0 not in static_shape(value)
+    return not _open(value) and value.shape is not None and min(value.shape.numpy(), default=1) > 0
 
 
 def _open(value: ir.Value | None) -> bool:
-    """Whether shape inference could not tell the shape of a value."""
-    return value is not None and (value.shape is None or not value.shape.is_static())
+    """Whether shape inference could not tell the type or the shape of a value."""
+    return value is not None and (_typeless(value) or value.shape is None or not value.shape.is_static())
+
+
+def _typeless(value: ir.Value) -> bool:
+    return value.dtype in (None, ir.DataType.UNDEFINED)
 
 
 def _operator(node: ir.Node) -> str:
@@ -148,10 +198,10 @@ def _check(value: ir.Value, dtypes: Sequence[str]) -> None:
 
 
 def _buffer(value: ir.Value) -> Buffer:
-    if value.dtype in (None, ir.DataType.UNDEFINED):
-        raise ModelError(f"value {value.name!r}: its type is unknown; canonicalise the model")
+    if value.dtype is None or _typeless(value):
+        raise ModelError(f"value {value.name!r}: its type is unknown; export the model so that its operators tell it")
     shape = static_shape(value)
-    if min(shape, default=1) < 1:  # shape inference gives negative sizes where a kernel is larger than its image
+    if 0 in shape:
         raise ModelError(f"value {value.name!r}: its shape {list(shape)} has no elements; openwork takes at least one")
     return Buffer(shape, str(value.dtype.numpy()))
 

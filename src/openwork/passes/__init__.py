@@ -5,7 +5,7 @@ from openwork.passes.fold_constants import fold_constants
 from openwork.passes.fuse_matmul_add import fuse_matmul_add
 from openwork.passes.infer_shapes import infer_shapes
 from openwork.passes.name_nodes import name_nodes
-from openwork.passes.pipeline import PIPELINE, Pass, canonicalise
+from openwork.passes.pipeline import PIPELINE, REWRITTEN, Pass, canonicalise
 from openwork.passes.replacements import (
     QOPERATORS,
     batch_norm_to_conv,
@@ -20,6 +20,7 @@ from openwork.passes.transposes import cancel_transposes
 __all__ = [
     "PIPELINE",
     "QOPERATORS",
+    "REWRITTEN",
     "Pass",
     "batch_norm_to_conv",
     "cancel_transposes",

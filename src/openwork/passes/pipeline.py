@@ -1,6 +1,6 @@
 """From any ONNX model to the canonical graph that the other floors read."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import onnx_ir as ir
 from onnx_ir.passes import common
@@ -13,6 +13,7 @@ from openwork.passes.fuse_matmul_add import fuse_matmul_add
 from openwork.passes.infer_shapes import infer_shapes
 from openwork.passes.name_nodes import name_nodes
 from openwork.passes.replacements import (
+    QOPERATORS,
     batch_norm_to_conv,
     copy_constant_outputs,
     drop_empty_pads,
@@ -39,10 +40,14 @@ def _library(rewrite: ir.passes.InPlacePass) -> Pass:
     return run
 
 
-PIPELINE: tuple[Pass, ...] = (
+# Before shapes are looked at.
+PREPARATION: tuple[Pass, ...] = (
     _library(common.InlinePass()),
     _library(common.RemoveInitializersFromInputsPass()),
     _library(common.TopologicalSortPass()),
+)
+
+PIPELINE: tuple[Pass, ...] = (
     expand_qoperators,
     name_nodes,  # before the library's passes name nodes in their own way
     _library(common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)),
@@ -63,6 +68,13 @@ PIPELINE: tuple[Pass, ...] = (
     strip_metadata,
 )
 
+# Operators that passes write as others.
+REWRITTEN: Mapping[str, Sequence[Pass]] = {
+    "BatchNormalization": (fold_batch_norm, batch_norm_to_conv),
+    "ConvTranspose": (expand_conv_transpose,),
+    **dict.fromkeys(QOPERATORS, (expand_qoperators,)),
+}
+
 
 def canonicalise(model: ir.Model, *, shapes: Mapping[str, tuple[int, ...]] | None = None, batch: int = 1) -> None:
     """Bring a model into canonical form, in place.
@@ -80,6 +92,8 @@ def canonicalise(model: ir.Model, *, shapes: Mapping[str, tuple[int, ...]] | Non
     opset = model.opset_imports.get("", OLDEST_OPSET)
     if opset < OLDEST_OPSET:
         raise ModelError(f"model: opset {opset} is older than {OLDEST_OPSET}; read it with load_model, which converts")
+    for rewrite in PREPARATION:
+        rewrite(model)
     set_static_shapes(model, shapes or {}, batch)
     for rewrite in PIPELINE:
         rewrite(model)

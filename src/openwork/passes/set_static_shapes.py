@@ -1,12 +1,12 @@
 """Give every graph input a static shape."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 
 import onnx_ir as ir
 
 from openwork.errors import ModelError
-from openwork.graph import static_shape
+from openwork.graph import example_shape, static_shape
 
 
 def set_static_shapes(model: ir.Model, shapes: Mapping[str, tuple[int, ...]], batch: int) -> bool:
@@ -29,11 +29,16 @@ def set_static_shapes(model: ir.Model, shapes: Mapping[str, tuple[int, ...]], ba
     for name in shapes:
         if name not in inputs:
             raise ModelError(f"input {name!r}: the model has none of this name; it has {', '.join(map(repr, inputs))}")
-    changed = False
+    changed, opened = False, []
     for value in inputs.values():
-        shape = ir.Shape(_static(value, shapes.get(str(value.name)), batch))
-        changed |= value.shape != shape
-        value.shape = shape
+        shape = _static(value, shapes.get(str(value.name)), batch)
+        if shape is not None and shape.is_static():
+            changed |= value.shape != shape
+            value.shape = shape
+        else:
+            opened.append(value)
+    if opened:
+        raise _open(opened)
     if batch != 1 and not any(static_shape(value)[:1] == (batch,) for value in inputs.values()):
         told = ", ".join(f"{value.name} {value.shape}" for value in inputs.values())
         raise ModelError(
@@ -46,23 +51,26 @@ def set_static_shapes(model: ir.Model, shapes: Mapping[str, tuple[int, ...]], ba
     return changed
 
 
-def _static(value: ir.Value, wanted: tuple[int, ...] | None, batch: int) -> tuple[int, ...]:
+def _static(value: ir.Value, wanted: tuple[int, ...] | None, batch: int) -> ir.Shape | None:
+    """The shape of an input; None where nobody tells it, and open where nobody tells all sizes."""
     if not isinstance(value.type, ir.TensorType):
-        raise ModelError(f"input {value.name!r}: its type is {value.type}, not a tensor; export the model with tensors")
+        raise ModelError(
+            f"input {value.name!r}: its type is {value.type or 'unknown'}, not a tensor; export the model with tensors"
+        )
     if wanted is not None:
         if value.shape is not None and len(value.shape) != len(wanted):
             raise ModelError(
                 f"input {value.name!r}: shape {wanted} does not fit the model's {value.shape}; "
                 "give --set-shape as many dimensions"
             )
-        shape = wanted
+        shape = ir.Shape(wanted)
     elif value.shape is None:
-        raise ModelError(
-            f"input {value.name!r}: its shape is unknown; give it with --set-shape {value.name}=1,3,224,224"
-        )
+        return None
     else:
-        shape = tuple(_size(value, axis, batch) for axis in range(len(value.shape)))
-    if any(size < 1 for size in shape) or prod(shape) >= 2**31:
+        first = [batch if not isinstance(size, int) else size for size in value.shape[:1]]
+        shape = ir.Shape([*first, *value.shape[1:]])
+    sizes = [size for size in shape if isinstance(size, int)]
+    if any(size < 1 for size in sizes) or prod(sizes) >= 2**31:
         raise ModelError(
             f"input {value.name!r}: shape {shape} has a size below 1, or 2^31 elements and more; "
             "give sizes of this world with --set-shape"
@@ -70,15 +78,15 @@ def _static(value: ir.Value, wanted: tuple[int, ...] | None, batch: int) -> tupl
     return shape
 
 
-def _size(value: ir.Value, axis: int, batch: int) -> int:
-    assert value.shape is not None
-    size = value.shape[axis]
-    if isinstance(size, int):
-        return size
-    if axis == 0:
-        return batch
-    shape = ",".join(str(size) for size in value.shape)
-    raise ModelError(
-        f"input {value.name!r}: dimension {axis} is symbolic ({size}); "
-        f"give --set-shape {value.name}={shape} with a number for each"
-    )
+def _open(inputs: Sequence[ir.Value]) -> ModelError:
+    """All that is missing: who gave one shape only to be asked for the next would rightly be annoyed."""
+    shape = inputs[0].shape
+    if shape is None:
+        reason = "its shape is unknown"
+    else:
+        axes = [axis for axis, size in enumerate(shape) if axis and not isinstance(size, int)]
+        names = ", ".join(str(shape[axis]) for axis in axes)
+        are = "dimension {} is" if len(axes) == 1 else "dimensions {} are"
+        reason = f"{are.format(', '.join(map(str, axes)))} symbolic ({names})"
+    advice = " ".join(f"--set-shape {example_shape(value)}" for value in inputs)
+    return ModelError(f"input {inputs[0].name!r}: {reason}; give {advice} with the sizes that you need")

@@ -10,28 +10,15 @@ from onnx.defs import OpSchema
 
 from openwork.backends.cpu import WIDTHS
 from openwork.backends.cpu.copying import MOST_AXES
+from openwork.graph import NEWEST_OPSET
 from openwork.lowering import Widths
 from openwork.lowering.integers import WIDEST
 from openwork.lowering.operators import OPERATORS
-from openwork.passes import (
-    QOPERATORS,
-    Pass,
-    batch_norm_to_conv,
-    expand_conv_transpose,
-    expand_qoperators,
-    fold_batch_norm,
-)
+from openwork.passes import REWRITTEN, Pass
 from openwork.quantization import IntegerForm, integer_form
 
 # What each backend computes with.
 BACKENDS: Mapping[str, Widths] = {"interpreter": WIDEST, "cpu": WIDTHS}
-
-# Operators that passes write as others before lowering.
-REWRITTEN: Mapping[str, Sequence[Pass]] = {
-    "BatchNormalization": (fold_batch_norm, batch_norm_to_conv),
-    "ConvTranspose": (expand_conv_transpose,),
-    **dict.fromkeys(QOPERATORS, (expand_qoperators,)),
-}
 
 # Of operators that move elements these compare them, which the CPU does as it computes.
 _COMPARING = ("GlobalMaxPool", "MaxPool", "ReduceMax", "ReduceMin")
@@ -134,8 +121,8 @@ _PAGE = """\
 
 ## ONNX
 
-Opsets 7 to 23; {count} operators. *Types* are those that activations may have. On the interpreter and on the CPU every
-operator below runs in each of them, floats as float32. *Integers* tells what becomes of an operator when
+Opsets 7 to {newest}; {count} operators. *Types* are those that activations may have. On the interpreter and on the CPU
+every operator below runs in each of them, floats as float32. *Integers* tells what becomes of an operator when
 `openwork quantize` has put QuantizeLinear and DequantizeLinear around it:
 
 - **weighted**: sums of products with a constant weight, whose zeros are left out; of MatMul also the product of two
@@ -203,6 +190,7 @@ def markdown() -> str:
     supported, tflite, torch = onnx_operators(), tflite_operators(), torchscript_operators()
     narrow = [name for name, widths in BACKENDS.items() if widths != WIDEST]
     return _PAGE.format(
+        newest=NEWEST_OPSET,
         count=len(supported),
         entries=2**_TABLE_BITS,
         operators=_rows([f"`{each.name}`", _types(each.dtypes), form_text(each), each.note] for each in supported),

@@ -68,7 +68,8 @@ def command(
     begin = time.perf_counter()
     with stages() as tell:
         tell("loading")
-        graph = opening.canonical(model)
+        graph = opening.load(model)
+        opening.canonicalise_to_lower(graph)
         tell("compiling")
         artifact = compile_model(
             graph, output, target=chip, threads=threads, layout=layout, original=model, force=force

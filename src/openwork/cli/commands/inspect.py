@@ -31,12 +31,15 @@ def command(model: Path, opening: "Opening", as_json: bool) -> None:
     one that the zeros were most likely cut in: 1x4 or 4x1 if the blocks that hold a weight are at least 90 %
     full, 2:4 if it holds and chance would have broken it, unstructured otherwise; none below 20 % zeros.
 
+    Nodes that `compile` refuses are listed last, with its reasons; what they hide from shape inference is not counted.
+
     \b
     Example:
       openwork inspect resnet50.onnx
     """
-    from openwork.frontends import input_specs
-    from openwork.graph import count, total
+    from openwork.errors import UnsupportedError
+    from openwork.graph import count_known, total
+    from openwork.lowering import refusals
 
     with stages() as tell:
         tell("loading")
@@ -44,16 +47,28 @@ def command(model: Path, opening: "Opening", as_json: bool) -> None:
         operators = Counter(node.op_type for node in graph.graph)
         opset = graph.opset_imports.get("", 0)
         tell("optimizing")
-        opening.canonicalise(graph)
+        try:
+            opening.canonicalise_to_lower(graph)
+            refused = refusals(graph)
+        except UnsupportedError as error:
+            refused = error.nodes
         tell("counting")
-        layers = count(graph)
+        layers = count_known(graph)
     sums = total(layers)
-    inputs = [str(tensor) for tensor in input_specs(graph)]
+    inputs = [_described(value) for value in graph.graph.inputs if not value.is_initializer()]
     outputs = [_described(value) for value in graph.graph.outputs]
     if as_json:
         result = {"model": str(model), "opset": opset, "inputs": inputs, "outputs": outputs}
         figures = {key: getattr(sums, key) for key in ("macs", "effective_macs", "weights", "nonzeros", "sparsity")}
-        print_json({**result, "operators": dict(operators), **figures, "layers": [*map(_layer_json, layers)]})
+        print_json(
+            {
+                **result,
+                "operators": dict(operators),
+                **figures,
+                "layers": [*map(_layer_json, layers)],
+                "refused": [*map(asdict, refused)],
+            }
+        )
         return
     print_line(f"{model}, opset {opset}")
     print_line(f"inputs     {', '.join(inputs)}")
@@ -61,13 +76,17 @@ def command(model: Path, opening: "Opening", as_json: bool) -> None:
     print_line(f"operators  {', '.join(f'{name} {n}' for name, n in operators.most_common())}")
     print_line("")
     print_table(HEADINGS, [_row(layer) for layer in (*layers, sums)], left=3)
+    if refused:
+        print_line("")
+        print_table(
+            ("refused", "operator", "reason"), [(each.name, each.operator, each.reason) for each in refused], left=3
+        )
 
 
 def _described(value: "ir.Value") -> str:
-    from openwork.graph import static_shape
-
-    assert value.dtype is not None  # canonical
-    return f"{value.name} {value.dtype.numpy().name}{list(static_shape(value))}"
+    """Its name, type and sizes, as far as they are known."""
+    dtype = "?" if value.dtype is None else "string" if value.dtype == value.dtype.STRING else value.dtype.numpy().name
+    return f"{value.name} {dtype}{'' if value.shape is None else [*value.shape]}".replace("'", "")
 
 
 def _layer_json(layer: "LayerCount") -> dict[str, object]:

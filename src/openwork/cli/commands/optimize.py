@@ -15,13 +15,17 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("model", type=PATH)
 @click.option("-o", "--output", type=FILE_TO_WRITE, required=True, help="The ONNX file to write.")
+@click.option(
+    "--sparse-weights", is_flag=True, help="Store weights by their nonzero elements where that takes fewer bytes."
+)
 @model_options
 @json_option
-def command(model: Path, output: Path, opening: "Opening", as_json: bool) -> None:
+def command(model: Path, output: Path, sparse_weights: bool, opening: "Opening", as_json: bool) -> None:
     """Rewrite a model into the form that openwork compiles; it computes the same.
 
     Shapes become static, batch normalization is folded into the layer before it, what depends on constants
-    only is computed, and nodes that nobody reads go.
+    only is computed, and nodes that nobody reads go. With --sparse-weights the file is small where weights were cut:
+    it has them as ONNX's sparse_initializer, which onnxruntime reads too.
 
     \b
     Example:
@@ -37,7 +41,7 @@ def command(model: Path, output: Path, opening: "Opening", as_json: bool) -> Non
         tell("optimizing")
         opening.canonicalise(graph)
         tell("writing")
-        save_onnx(graph, output, metadata=metadata(graph))
+        save_onnx(graph, output, metadata=metadata(graph), sparse=sparse_weights)
     after, size_after = len(graph.graph), output.stat().st_size
     if as_json:
         counts = {"nodes_before": before, "nodes": after, "bytes_before": size_before, "bytes": size_after}

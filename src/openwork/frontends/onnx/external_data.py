@@ -1,13 +1,13 @@
 """Tensors that an ONNX file keeps in other files."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import onnx
 import onnx_ir as ir
 
 from openwork.errors import ModelError, one_line
+from openwork.frontends.onnx import parts
 
 # How often the bytes of a file may be read, on average: tied weights are, but a small file must not fill the memory.
 _SHARED = 4
@@ -23,31 +23,11 @@ def load_external_data(model: onnx.ModelProto, path: Path) -> None:
         the same bytes again and again.
     """
     read: Counter[str] = Counter()
-    for tensor in (*_tensors(model.graph.node, model.graph), *_in_functions(model)):
+    for tensor in parts.tensors(model):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             tensor.raw_data = _read(tensor, path, read)
             tensor.ClearField("data_location")
             tensor.ClearField("external_data")
-
-
-def _in_functions(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    for function in model.functions:
-        yield from _tensors(function.node)
-
-
-def _tensors(nodes: Iterable[onnx.NodeProto], graph: onnx.GraphProto | None = None) -> Iterator[onnx.TensorProto]:
-    """Every tensor, in initializers and attributes, down into subgraphs, and what sparse ones are made of."""
-    if graph is not None:
-        yield from graph.initializer
-        for sparse in graph.sparse_initializer:
-            yield from (sparse.values, sparse.indices)
-    for node in nodes:
-        for attribute in node.attribute:
-            yield from [attribute.t, *attribute.tensors]
-            for sparse in [attribute.sparse_tensor, *attribute.sparse_tensors]:
-                yield from (sparse.values, sparse.indices)
-            for subgraph in [attribute.g, *attribute.graphs]:
-                yield from _tensors(subgraph.node, subgraph)
 
 
 def _read(tensor: onnx.TensorProto, path: Path, read: Counter[str]) -> bytes:

@@ -1,4 +1,4 @@
-"""ONNX files, and the door to files of other kinds."""
+"""The door: ONNX files, and files of other kinds."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,10 +11,14 @@ from google.protobuf.message import DecodeError, Message  # type: ignore[import-
 
 from openwork.errors import ModelError, one_line
 from openwork.files import read_regular
-from openwork.frontends.external_data import load_external_data
+from openwork.frontends.onnx import parts
+from openwork.frontends.onnx.external_data import load_external_data
+from openwork.frontends.onnx.rules import check_rules, invalid
+from openwork.frontends.onnx.sparse_tensors import make_dense
+from openwork.frontends.onnx.tidy import opset, tidy
 from openwork.frontends.tensors import check_tensors
 from openwork.graph import OLDEST_OPSET, constant
-from openwork.guarded import RefusedError, check_model, convert_version
+from openwork.guarded import RefusedError, convert_version
 
 # Beyond what any network has: deeper, longer and more is an attack, or a mistake.
 _DEEPEST = 64
@@ -58,9 +62,11 @@ def load_model(path: Path, *, trust: bool = False, shapes: Mapping[str, tuple[in
     proto = _parse(path)
     _check_size(proto, path)
     load_external_data(proto, path)
-    _check(proto, path)
+    make_dense(proto, str(path))
+    tidy(proto)
+    check_rules(proto, str(path))
     model = _deserialize(_modern(proto, path), path)
-    if _opset(proto) < _FIRST_RESIZE:
+    if opset(proto) < _FIRST_RESIZE:
         _resample_as_before(model)
     check_tensors(model, str(path))
     return model
@@ -96,9 +102,6 @@ def _parse(path: Path) -> onnx.ModelProto:
         raise _no_onnx(path)
     if any(isinstance(text, bytes) for text in _texts(proto)):
         raise ModelError(f"{path}: holds texts that are not UTF-8; export or copy the model again")
-    for opset in proto.opset_import:
-        if opset.domain == "ai.onnx":  # the long name of the default domain
-            opset.domain = ""
     return proto
 
 
@@ -115,6 +118,11 @@ def _check_size(proto: onnx.ModelProto, path: Path) -> None:
     ONNX's shape inference would read without end."""
     functions = {(each.domain, each.name, each.overload): each.node for each in proto.functions}
     sizes: dict[tuple[str, str, str], int] = {}
+
+    def check_names(names: Iterable[str]) -> None:
+        longest = max(map(len, names), default=0)
+        if longest > _LONGEST_NAME:
+            raise ModelError(f"{path}: holds a name of {longest} characters; export the model with shorter ones")
 
     def written_out(nodes: Iterable[onnx.NodeProto], depth: int) -> int:
         """How many nodes there are with those of subgraphs and functions in place."""
@@ -133,13 +141,13 @@ def _check_size(proto: onnx.ModelProto, path: Path) -> None:
                 if key not in sizes:
                     sizes[key] = written_out(functions[key], depth + 1)
                 total += sizes[key]
-            longest = max(map(len, (node.name, node.op_type, node.domain, *node.input, *node.output)))
-            if longest > _LONGEST_NAME:
-                raise ModelError(f"{path}: holds a name of {longest} characters; export the model with shorter ones")
+            names = (attribute.name for attribute in node.attribute)
+            check_names((node.name, node.op_type, node.domain, *node.input, *node.output, *names))
         return total
 
     if written_out(proto.graph.node, 0) > _MOST_NODES:
         raise ModelError(f"{path}: has more than {_MOST_NODES} nodes when functions are written out; export it flat")
+    check_names(each.name for each in (*parts.types(proto), *parts.tensors(proto), *proto.functions))
 
 
 def _texts(message: Message) -> Iterator[str | bytes]:
@@ -159,16 +167,9 @@ def _text(content: bytes) -> str | bytes:
         return content
 
 
-def _check(proto: onnx.ModelProto, path: Path) -> None:
-    try:
-        check_model(str(path), proto)
-    except RefusedError as error:
-        raise _invalid(path, error) from error
-
-
 def _modern(proto: onnx.ModelProto, path: Path) -> onnx.ModelProto:
     """The model, converted if its operators are old."""
-    version = _opset(proto)
+    version = opset(proto)
     if version >= OLDEST_OPSET:
         return proto
     try:
@@ -176,17 +177,13 @@ def _modern(proto: onnx.ModelProto, path: Path) -> onnx.ModelProto:
             raise ValueError("Hardmax has another meaning since")  # the converter leaves it as it is
         converted = convert_version(str(path), proto, OLDEST_OPSET)
         converted.ir_version = max(converted.ir_version, _OLDEST_IR)
-        check_model(str(path), converted)
-    except (RefusedError, ValueError) as error:
+        check_rules(converted, str(path))
+    except (RefusedError, ModelError, ValueError) as error:
         raise ModelError(
             f"{path}: opset {version} cannot be converted to {OLDEST_OPSET} ({one_line(error)}); "
             f"export the model with opset {OLDEST_OPSET} or newer"
         ) from error
     return converted
-
-
-def _opset(proto: onnx.ModelProto) -> int:
-    return next((opset.version for opset in proto.opset_import if not opset.domain), OLDEST_OPSET)
 
 
 def _resample_as_before(model: ir.Model) -> None:
@@ -206,9 +203,5 @@ def _resample_as_before(model: ir.Model) -> None:
 def _deserialize(proto: onnx.ModelProto, path: Path) -> ir.Model:
     try:
         return ir.from_proto(proto)
-    except Exception as error:  # what ONNX's checker lets pass, onnx_ir refuses in many ways
-        raise _invalid(path, error) from error
-
-
-def _invalid(path: Path, error: Exception) -> ModelError:
-    return ModelError(f"{path}: not a valid ONNX model ({one_line(error)}); export or copy the model again")
+    except Exception as error:  # what the rules let pass, onnx_ir refuses in many ways
+        raise invalid(str(path), one_line(error)) from error

@@ -1,0 +1,113 @@
+"""What ONNX files say in several ways, brought to one, as onnxruntime reads them."""
+
+import onnx
+import onnx.defs
+
+from openwork.errors import UnsupportedError, UnsupportedNode
+from openwork.frontends.onnx import parts
+from openwork.graph import NEWEST_OPSET
+
+# Of the default domain, whose short name is empty.
+_LONG_DOMAIN = "ai.onnx"
+
+
+def tidy(model: onnx.ModelProto) -> None:
+    """Bring a model to one form.
+
+    Ensures: each domain is imported once, the default one under its short name, at a version up to NEWEST_OPSET;
+        functions import the default domain as the model does wherever that means the same; of initializers of one name
+        the last is left; sizes below zero, which stand for unknown ones, are open; values of types that are no tensors,
+        or made of them, have none; no training.
+    Raises: UnsupportedError: nodes need operators of a newer version.
+    """
+    model.ClearField("training_info")
+    for node in parts.nodes(model):
+        node.domain = _short(node.domain)
+    for graph in parts.graphs(model):
+        _keep_the_last(graph)
+    for value in parts.types(model):
+        _tidy_type(value)
+    _import_once(model, NEWEST_OPSET)
+    for function in model.functions:
+        _import_once(function, opset(model))
+    _lower_version(model)
+    for function in model.functions:
+        _import_alike(function, opset(model))
+
+
+def opset(model: onnx.ModelProto | onnx.FunctionProto) -> int:
+    """The version of the default domain in a tidy model, or a function of one."""
+    return next(each.version for each in model.opset_import if not each.domain)
+
+
+def _short(domain: str) -> str:
+    return "" if domain == _LONG_DOMAIN else domain
+
+
+def _import_once(owner: onnx.ModelProto | onnx.FunctionProto, default: int) -> None:
+    """The last import of a domain counts; where the default domain is not imported, its version is `default`."""
+    versions = {"": default} | {_short(each.domain): each.version for each in owner.opset_import}
+    _set_versions(owner, versions)
+
+
+def _set_versions(owner: onnx.ModelProto | onnx.FunctionProto, versions: dict[str, int]) -> None:
+    owner.ClearField("opset_import")
+    owner.opset_import.extend(
+        onnx.OperatorSetIdProto(domain=domain, version=version) for domain, version in versions.items()
+    )
+
+
+def _lower_version(model: onnx.ModelProto) -> None:
+    """A model of a newer version is one of NEWEST_OPSET, if all its operators are."""
+    newest = opset(model)
+    if newest <= NEWEST_OPSET:
+        return
+    newer = [node for node in parts.nodes(model) if not _same(node, newest, NEWEST_OPSET)]
+    if newer:
+        reason = f"opset {newest} is newer than {NEWEST_OPSET}, the newest that openwork takes, and changed it"
+        raise UnsupportedError([UnsupportedNode(node.name, node.op_type, reason) for node in newer])
+    for owner in (model, *model.functions):
+        versions = {each.domain: each.version for each in owner.opset_import}
+        _set_versions(owner, {**versions, "": min(versions[""], NEWEST_OPSET)})
+
+
+def _import_alike(function: onnx.FunctionProto, version: int) -> None:
+    """Import the default domain as the model does, if that changes no operator."""
+    old = opset(function)
+    if old != version and all(_same(node, old, version) for node in function.node):
+        versions = {each.domain: each.version for each in function.opset_import}
+        _set_versions(function, {**versions, "": version})
+
+
+def _same(node: onnx.NodeProto, one: int, other: int) -> bool:
+    """Whether two versions of the default domain define the operator of a node alike."""
+    return bool(node.domain) or _since(node.op_type, one) == _since(node.op_type, other) is not None
+
+
+def _since(operator: str, version: int) -> int | None:
+    if not onnx.defs.has(operator, version, ""):
+        return None
+    return int(onnx.defs.get_schema(operator, version, "").since_version)
+
+
+def _keep_the_last(graph: onnx.GraphProto) -> None:
+    """Of initializers of one name; one without a name is never read."""
+    named = {tensor.name: index for index, tensor in enumerate(graph.initializer) if tensor.name}
+    for index in reversed(range(len(graph.initializer))):
+        if named.get(graph.initializer[index].name) != index:
+            del graph.initializer[index]
+
+
+def _tidy_type(value: onnx.ValueInfoProto) -> None:
+    kind, nested = value.type, False
+    while kind.WhichOneof("value") in ("sequence_type", "optional_type"):
+        kind = kind.sequence_type.elem_type if kind.HasField("sequence_type") else kind.optional_type.elem_type
+        nested = True
+    field = kind.WhichOneof("value")
+    tensor = getattr(kind, field) if field in ("tensor_type", "sparse_tensor_type") else None
+    if tensor is None or (nested and not tensor.elem_type):
+        value.ClearField("type")
+        return
+    for dim in tensor.shape.dim:
+        if dim.dim_value < 0:
+            dim.Clear()
