@@ -200,10 +200,22 @@ def _output_twice_read(model: onnx.ModelProto) -> None:
     model.graph.output.insert(0, onnx.ValueInfoProto(name="r"))
 
 
-def _attributes_without_type(model: onnx.ModelProto) -> None:
-    for node in model.graph.node:
-        for attribute in node.attribute:
-            attribute.ClearField("type")
+def _double_initializers(model: onnx.ModelProto) -> None:
+    """The first of a name counts."""
+    model.graph.initializer.append(tensor("w", np.zeros_like(WEIGHT)))
+    model.graph.initializer.append(tensor("", np.float32([1])))
+
+
+def _two_versions(model: onnx.ModelProto) -> None:
+    model.opset_import.insert(0, helper.make_opsetid("ai.onnx", 13))
+
+
+def _output_twice(model: onnx.ModelProto) -> None:
+    model.graph.output.append(model.graph.output[0])
+
+
+def _remark_between_tools(model: onnx.ModelProto) -> None:
+    model.graph.node[0].attribute.append(helper.make_attribute("__made_by", "a tool"))
 
 
 MODELS: Mapping[str, onnx.ModelProto] = {
@@ -225,7 +237,7 @@ MODELS: Mapping[str, onnx.ModelProto] = {
     "training": _changed(_training),
     "an unused input": _changed(_unused_input),
     "nodes without names": _changed(_names("", "", "")),
-    "nodes of one name": _changed(_names("a", "a", "a")),
+    "a node without name": _changed(_names("a", "b", "")),
     "nodes out of order": _changed(_reversed_nodes),
     "a graph without name": _changed(_nameless_graph),
     "sparse initializers, flat": _changed(_sparse(True)),
@@ -235,7 +247,10 @@ MODELS: Mapping[str, onnx.ModelProto] = {
     "optional outputs": _changed(_optional_outputs),
     "absent inputs": _changed(_absent_inputs),
     "an output that is read": _changed(_output_twice_read),
-    "attributes without type": _changed(_attributes_without_type),
+    "two initializers of one name": _changed(_double_initializers),
+    "two versions of a domain": _changed(_two_versions),
+    "an output twice": _changed(_output_twice),
+    "a remark between tools": _changed(_remark_between_tools),
     **{f"IR {version}": network(ir_version=version) for version in (4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14)},
     "IR 3": _changed(_initializers_are_inputs, version=8, ir_version=3),
     **{f"opset {version}": network(version) for version in range(7, 27)},

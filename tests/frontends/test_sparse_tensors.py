@@ -152,6 +152,14 @@ def test_what_would_not_become_smaller_or_is_told_outside_stays_dense(tmp_path):
     assert not proto.graph.sparse_initializer
 
 
+def test_beside_a_dense_one_of_the_same_name_the_sparse_one_counts(tmp_path):
+    model = with_sparse()
+    model.graph.initializer.append(tensor("m", np.ones_like(MATRIX)))
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    actual = evaluate(load_model(tmp_path / "m.onnx"), {"x": X})["y"]
+    np.testing.assert_array_equal(actual, onnxruntime_runs(model.SerializeToString()))
+
+
 def test_beside_the_model(tmp_path):
     """Values and indices in a file of their own."""
     model = with_sparse()

@@ -37,8 +37,20 @@ def test_a_fixed_batch_stays():
 
 
 def test_another_symbolic_dimension_is_named_with_the_remedy():
-    with pytest.raises(ModelError, match=r"'x': dimension 2 is symbolic \(H\); give --set-shape x=N,3,H,W"):
+    with pytest.raises(ModelError, match=r"'x': dimension 2 is symbolic \(H\); give --set-shape x=1,3,224,8 with"):
+        canonicalise(network("N,3,H,8"))
+    with pytest.raises(ModelError, match=r"'x': dimensions 2, 3 are symbolic \(H, W\); give --set-shape x=1,3,224,224"):
         canonicalise(network())
+
+
+def test_all_inputs_that_need_a_shape_are_named_at_once():
+    model = graph("(float[N,T] a, float[2] b, float c, float[N,T,8] d) => (float[A,B] y) { y = Add(a, c) }")
+    model.graph.inputs[2].shape = None
+    advice = "'a': dimension 1 is symbolic .* give --set-shape a=1,128 --set-shape c=.* --set-shape d=1,128,8 with"
+    with pytest.raises(ModelError, match=advice):
+        canonicalise(model)
+    with pytest.raises(ModelError, match="'c': its shape is unknown"):
+        canonicalise(model, shapes={"a": (1, 2), "d": (1, 2, 8)})
 
 
 @pytest.mark.parametrize(

@@ -48,9 +48,9 @@ def static_shape(value: ir.Value) -> tuple[int, ...]:
     shape = value.shape.numpy()
     if min(shape, default=0) < 0:
         node = value.producer()
-        made = "" if node is None else f", as {node.op_type} {node.name!r} makes it from what it reads"
+        made = "" if node is None else f": what {node.op_type} {node.name!r} reads is smaller than its window"
         raise ModelError(
-            f"value {value.name!r}: its shape {list(shape)} has a size below zero{made}; give the inputs larger shapes"
+            f"value {value.name!r}: its shape {list(shape)} has a size below 1{made}; give the inputs larger shapes"
         )
     return shape
 

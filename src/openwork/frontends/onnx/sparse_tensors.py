@@ -48,7 +48,8 @@ def make_dense(model: onnx.ModelProto, source: str) -> None:
         )
 
     for graph in parts.graphs(model):
-        graph.initializer.extend(dense(sparse, sparse.values.name) for sparse in graph.sparse_initializer)
+        for sparse in reversed(graph.sparse_initializer):  # in front: the first initializer of a name counts
+            graph.initializer.insert(0, dense(sparse, sparse.values.name))
         graph.ClearField("sparse_initializer")
     for node in parts.nodes(model):
         for attribute in node.attribute:

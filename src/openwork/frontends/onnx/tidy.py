@@ -14,17 +14,17 @@ _LONG_DOMAIN = "ai.onnx"
 def tidy(model: onnx.ModelProto) -> None:
     """Bring a model to one form.
 
-    Ensures: each domain is imported once, the default one under its short name, at a version up to NEWEST_OPSET;
-        functions import the default domain as the model does wherever that means the same; of initializers of one name
-        the last is left; sizes below zero, which stand for unknown ones, are open; values of types that are no tensors,
-        or made of them, have none; no training.
+    Ensures: each domain is imported once, the default one under its short name, at a version up to NEWEST_OPSET, and by
+        functions as by the model wherever that means the same; of initializers of one name the first is left; sizes
+        below zero, which stand for unknown ones, are open; values that are neither tensors nor made of them have no
+        type; no training.
     Raises: UnsupportedError: nodes need operators of a newer version.
     """
     model.ClearField("training_info")
     for node in parts.nodes(model):
         node.domain = _short(node.domain)
     for graph in parts.graphs(model):
-        _keep_the_last(graph)
+        _keep_the_first(graph)
     for value in parts.types(model):
         _tidy_type(value)
     _import_once(model, NEWEST_OPSET)
@@ -90,11 +90,14 @@ def _since(operator: str, version: int) -> int | None:
     return int(onnx.defs.get_schema(operator, version, "").since_version)
 
 
-def _keep_the_last(graph: onnx.GraphProto) -> None:
+def _keep_the_first(graph: onnx.GraphProto) -> None:
     """Of initializers of one name; one without a name is never read."""
-    named = {tensor.name: index for index, tensor in enumerate(graph.initializer) if tensor.name}
+    first: dict[str, int] = {}
+    for index, tensor in enumerate(graph.initializer):
+        first.setdefault(tensor.name, index)
     for index in reversed(range(len(graph.initializer))):
-        if named.get(graph.initializer[index].name) != index:
+        name = graph.initializer[index].name
+        if not name or first[name] != index:
             del graph.initializer[index]
 
 
