@@ -82,7 +82,7 @@ def test_values_that_are_not_there_do_not_allow_a_large_tensor(tmp_path):
     more = with_sparse().graph.sparse_initializer[0]
     more.values.name, more.values.dims[0] = "n", 2**40
     more.indices.dims[0] = 2**40
-    model.graph.sparse_initializer.append(more)
+    model.graph.sparse_initializer.insert(0, more)
     (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(ModelError, match=r"sparse tensor 'm' .* far more"):
         load_model(tmp_path / "m.onnx")

@@ -1,5 +1,5 @@
 """ONNX files."""
 
-from openwork.frontends.onnx.load import load_model
+from openwork.frontends.onnx.load import is_torch_file, load_model
 
-__all__ = ["load_model"]
+__all__ = ["is_torch_file", "load_model"]
