@@ -76,7 +76,7 @@ def test_compare_runs_a_model_in_integers_of_its_own_rounding(
     assert ask("compare", *reversed(pair), "--input", folder / "pictures", "--scale", 1, "--within", 0)["passed"]
     capsys.readouterr()
     assert main(["compare", *map(str, pair)]) == 0
-    assert "int8.tflite: its integers round by q31; the interpreter ran it" in capsys.readouterr().err
+    assert "int8.tflite: original file with ai-edge-litert" in capsys.readouterr().err
 
 
 CONFIG = """

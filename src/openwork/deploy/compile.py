@@ -77,7 +77,7 @@ def compile_model(
         values = random_inputs(inputs, seed)
         mixed = Arithmetic.REQUANTIZED in arithmetic(program).values()
         references = _references(model, program, values, [step.output for step in program.steps] if mixed else [])
-        graph = OwnGraph(program, {name: references[name] for name in program.outputs}, layout)
+        graph = OwnGraph(program, {name: references[name] for name in program.outputs}, layout, rounding_of(model))
         said = graph.ask(original, values)
         references |= graph.replaced(said)
         expected = expected_steps(program, references) if mixed else []

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
@@ -11,8 +12,10 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from openwork.backends.cpu import WIDTHS, read_result
+from openwork.deploy.artifact import Reference
 from openwork.deploy.channels_last import NCHW_FROM_NHWC, NHWC_FROM_NCHW
 from openwork.deploy.proof.isolated import IsolatedSession
+from openwork.deploy.proof.original import Said, run_original
 from openwork.deploy.proof.steps import step_records
 from openwork.deploy.session import InferenceSession
 from openwork.deploy.tensors import QUANTIZED
@@ -86,10 +89,19 @@ def open_networks(
 
 
 class OnnxNetwork:
-    """A model, run by onnxruntime. model: canonical."""
+    """A model, run by onnxruntime.
 
-    def __init__(self, path: Path, model: ir.Model):
-        """path: where the model came from, for messages."""
+    model: canonical. reference: who computed the outputs of the last run.
+    """
+
+    own_runtime = f"onnxruntime {version('onnxruntime')}"
+
+    def __init__(self, path: Path, model: ir.Model, original: Path | None = None):
+        """
+        Args:
+            path: where the model came from, for messages.
+            original: the file whose own runtime computes the outputs, if it can; what is inside is the model's.
+        """
         self.path = path
         self.model = model
         self.inputs: Sequence[TensorSpec] = input_specs(model)
@@ -97,8 +109,28 @@ class OnnxNetwork:
         made = [value for node in model.graph for value in node.outputs if value.name not in self.outputs]
         self.inner: Sequence[str] = [str(value.name) for value in made]
         self.in_floats = not any(node.op_type == "QuantizeLinear" for node in model.graph)
+        self._original = original
+        self.reference = self._own("it was not asked")
 
     def run(self, inputs: Values, taps: Sequence[str] = ()) -> Values:
+        if taps or self._original is None:
+            return self._run(inputs, taps)
+        given = {name: (array.shape, str(array.dtype)) for name, array in inputs.items()}
+        if given != {tensor.name: (tensor.shape, tensor.dtype) for tensor in self.inputs}:
+            return self._run(inputs, taps)  # which tells what does not fit
+        said = run_original(self._original, [inputs[tensor.name] for tensor in self.inputs], rounding_of(self.model))
+        if isinstance(said, Said) and (said.halves or len(said.outputs) != len(self.outputs)):
+            said = "it computes in float16, openwork in float32" if said.halves else "it has other outputs"
+        if isinstance(said, str):
+            self.reference = self._own(said)
+            return self._run(inputs, taps)
+        self.reference = said.reference
+        return dict(zip(self.outputs, said.outputs, strict=True))
+
+    def _own(self, why: str) -> Reference:
+        return Reference(f"openwork's graph with {self.own_runtime}", why)
+
+    def _run(self, inputs: Values, taps: Sequence[str]) -> Values:
         return (Evaluator(self.model, taps) if taps else self._evaluator).run(inputs)
 
     def close(self) -> None:
@@ -115,13 +147,15 @@ class InterpretedNetwork(OnnxNetwork):
     Raises: UnsupportedError: it cannot be lowered.
     """
 
-    def __init__(self, path: Path, model: ir.Model):
-        super().__init__(path, model)
+    own_runtime = "its interpreter"
+
+    def __init__(self, path: Path, model: ir.Model, original: Path | None = None):
+        super().__init__(path, model, original)
         self._program = lower(model, WIDTHS)
         made = [step.output for step in self._program.steps]
         self.inner = [name for name in made if name not in self.outputs]
 
-    def run(self, inputs: Values, taps: Sequence[str] = ()) -> Values:
+    def _run(self, inputs: Values, taps: Sequence[str]) -> Values:
         return interpreter.run(self._program, inputs, taps=taps)
 
 
@@ -132,12 +166,15 @@ def _opened(
     batch: int,
     trust: bool,
 ) -> OnnxNetwork:
-    """A model file, run as its integers round; defaults: shapes of inputs that are symbolic in it, unless given."""
+    """A model file, run by its own runtime if there is one, else as its integers round.
+
+    defaults: shapes of inputs that are symbolic in it, unless given.
+    """
     model = load_model(path, trust=trust, shapes={**defaults, **shapes})
     symbolic = {value.name for value in model.graph.inputs if value.shape is None or not value.shape.is_static()}
     fixed = {name: shape for name, shape in defaults.items() if name in symbolic}
     canonicalise(model, shapes=fixed | dict(shapes), batch=batch)
-    return (OnnxNetwork if rounding_of(model) == "float32" else InterpretedNetwork)(path, model)
+    return (OnnxNetwork if rounding_of(model) == "float32" else InterpretedNetwork)(path, model, path)
 
 
 class CompiledNetwork:

@@ -42,9 +42,10 @@ def command(
     opening: "Opening",
     as_json: bool,
 ) -> None:
-    """Hold two networks against each other: models, which onnxruntime runs, or artifacts.
+    """Hold two networks against each other: models, or artifacts.
 
-    Models whose integers round otherwise than ONNX's, such as TFLite's, are run by the interpreter. Each output
+    A model's file is run by onnxruntime, or by an interpreter of TFLite if one is installed; otherwise what openwork
+    made of it is run, and it is said why. Each output
     passes if it differs by no more than is allowed: 0.0001 of its range between networks in floats, 0.02 between
     quantized ones, 0.1 between one in floats and a quantized one. If one fails, the first tensor inside that
     both networks have and that differs is named; of a model and an artifact the result of the first layer that
@@ -60,25 +61,25 @@ def command(
     """
     from openwork.cli.data import Data
     from openwork.cli.differences import differences_json, print_differences
-    from openwork.deploy.networks import InterpretedNetwork, open_networks
+    from openwork.deploy.networks import OnnxNetwork, open_networks
     from openwork.deploy.proof.compare import compare
     from openwork.errors import VerificationError
-    from openwork.graph import rounding_of
 
     if inputs:
         refuse_idle(("seed",), "--input is given")
     with stages() as tell:
         tell("loading")
         with open_networks(a, b, **asdict(opening)) as (one, other):
-            interpreted = [network for network in (one, other) if isinstance(network, InterpretedNetwork)]
+            models = {str(path): net for path, net in ((a, one), (b, other)) if isinstance(net, OnnxNetwork)}
             values = Data(inputs, one.inputs, preprocess).first() if inputs else None
             tell("comparing")
             comparison = compare(one, other, values, seed=seed, within=within)
-    for network in interpreted:
-        note(f"note: {network.path}: its integers round by {rounding_of(network.model)}; the interpreter ran it")
+    for path, network in models.items():
+        note(f"note: {path}: {network.reference}")
     diverging = comparison.first_diverging
     if as_json:
-        result = {"a": str(a), "b": str(b), "passed": comparison.passed}
+        references = {path: asdict(network.reference) for path, network in models.items()}
+        result = {"a": str(a), "b": str(b), "passed": comparison.passed, "references": references}
         outputs, first = differences_json(comparison.outputs), differences_json([diverging] if diverging else [])
         print_json({**result, "outputs": outputs, "first_diverging": first[0] if first else None})
     else:

@@ -26,6 +26,7 @@ from openwork.deploy.proof.tolerance import TOLERANCES, Arithmetic, arithmetic
 from openwork.deploy.tensors import QUANTIZED
 from openwork.errors import VerificationError
 from openwork.frontends import is_torch_file
+from openwork.graph import Rounding
 from openwork.lowering import Program
 
 # Seconds after which a runtime is taken to hang.
@@ -43,17 +44,22 @@ class Said:
     runtime: str
     halves: bool
 
+    @property
+    def reference(self) -> Reference:
+        return Reference(f"original file with {self.runtime}", "")
+
 
 @dataclass(frozen=True)
 class OwnGraph:
     """What openwork made of a model, and what that gives.
 
-    results: of each output, in the layout. layout: `nchw` or `nhwc`.
+    results: of each output, in the layout. layout: `nchw` or `nhwc`. rounding: of the model.
     """
 
     program: Program
     results: Mapping[str, Array]
     layout: str
+    rounding: Rounding = "float32"
 
     def ask(self, original: Path | ir.Model | None, inputs: Mapping[str, Array]) -> Said | str:
         """What the original gives, in the layout, or why nobody can say. inputs: by name, in the layout.
@@ -61,7 +67,7 @@ class OwnGraph:
         Raises: VerificationError: outputs of another number, shape or type; names one.
         """
         given = [self._permuted(inputs[name], NCHW_FROM_NHWC) for name in self.program.inputs]
-        said = run_original(original, given)
+        said = run_original(original, given, self.rounding)
         if isinstance(said, str):
             return said
         said = replace(said, outputs=[self._permuted(output, NHWC_FROM_NCHW) for output in said.outputs])
@@ -88,7 +94,7 @@ class OwnGraph:
 
     def reference(self, said: Said | str) -> Reference:
         if isinstance(said, Said):
-            return Reference(f"original file with {said.runtime}", "")
+            return said.reference
         own = "its interpreter" if self._quantized else f"onnxruntime {version('onnxruntime')}"
         return Reference(f"openwork's graph with {own}", said)
 
@@ -105,16 +111,21 @@ class OwnGraph:
         return np.ascontiguousarray(array.transpose(order)) if self.layout == "nhwc" and array.ndim == 4 else array
 
 
-def run_original(original: Path | ir.Model | None, inputs: Sequence[Array]) -> Said | str:
+def run_original(
+    original: Path | ir.Model | None, inputs: Sequence[Array], rounding: Rounding = "float32"
+) -> Said | str:
     """Run a model as it was given; never fails.
 
     Args:
         original: a file; or a model as it was exported, before `canonicalise`; None if there is none.
         inputs: in the model's order, images laid out as in it.
+        rounding: that the model asks for.
     Returns: what it computes, or why nobody can say.
     """
     if original is None:
         return "no file was given"
+    if rounding != "float32" and not (isinstance(original, Path) and original.suffix.lower() == ".tflite"):
+        return f"its integers round by {rounding}, which onnxruntime does not"
     with TemporaryDirectory(prefix="openwork.") as scratch:
         folder = Path(scratch)
         if isinstance(original, Path):
