@@ -2,9 +2,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.venv/installed: pyproject.toml constraints.txt
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.venv/runs: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[torch,dev,docs]'
+	$(INSTALL) -e '.[torch]'
+	touch $@
+
+.venv/installed: .venv/runs
+	$(INSTALL) -e '.[torch,zoo,dev,docs]'
 	touch $@
 
 help:  ## show this list
@@ -12,10 +18,13 @@ help:  ## show this list
 
 setup: .venv/installed  ## create .venv and install everything
 
-demo: setup  ## train, prune, quantize, compile, verify and measure a ResNet-20 on real digits
+demo: .venv/runs  ## train, prune, quantize, compile, verify and measure a ResNet-20 on real digits
 	$(BIN)/openwork demo --out out/demo
 
-test: setup  ## run every test
+system:  ## install what pip cannot: gcc, with which kernels are sanitized
+	command -v gcc >/dev/null || { apt-get update && apt-get install -y gcc libc6-dev; }
+
+test: system setup  ## run every test
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
 
 check: setup  ## format, lint, types, floors
@@ -30,4 +39,4 @@ bench: setup  ## ResNet-50 against onnxruntime (and OpenVINO when installed), in
 docs: setup  ## build the documentation into site/
 	$(BIN)/mkdocs build --strict
 
-.PHONY: help setup demo test check bench docs
+.PHONY: help setup system demo test check bench docs

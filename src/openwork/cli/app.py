@@ -33,6 +33,9 @@ COMMANDS = (
     "demo",
 )
 
+# The extra that brings a package which only some commands need.
+_EXTRAS = {"torch": "torch", "sklearn": "torch", "transformers": "torch,zoo"}
+
 OK, CHECK_FAILED, ERROR = 0, 1, 2
 SIGNALLED = 128  # plus the number of the signal, as shells report it
 
@@ -143,8 +146,9 @@ def _cause(error: Exception) -> str:
         return f"{error.filename or 'stdout'}: {error.strerror or error}; give another place"
     if isinstance(error, MemoryError):
         return f"memory: {error or 'there is not enough'}; give smaller shapes or a smaller batch"
-    if isinstance(error, ModuleNotFoundError) and error.name in ("torch", "sklearn"):
-        return f"{error.name} is not installed, and this command needs it; pip install 'openwork[torch]'"
+    if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
+        extra = _EXTRAS[error.name]
+        return f"{error.name} is not installed, and this command needs it; pip install 'openwork[{extra}]'"
     return f"internal error, {type(error).__name__}: {error}; run again with --debug for the traceback"
 
 

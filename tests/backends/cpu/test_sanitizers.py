@@ -36,9 +36,7 @@ POISON, READ_PAST = 128, 128  # bytes around each region of the arena: see sessi
 def gcc(monkeypatch):
     """Compiles everything within."""
     found = shutil.which("gcc")
-    if found is None and os.environ.get("CI") != "true":
-        pytest.skip("gcc is not installed: no kernel was sanitized")
-    assert found, "gcc is not installed: no kernel can be sanitized"
+    assert found, "gcc is not installed, so no kernel can be sanitized; install it (Debian: apt-get install gcc libc6-dev)"
     monkeypatch.setenv("OPENWORK_CC", found)
     return found
 
