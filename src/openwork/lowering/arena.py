@@ -1,7 +1,10 @@
 """Where buffers lie in one block of memory, so that memory is used again once a buffer is dead."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -22,32 +25,29 @@ def plan_arena(lifetimes: Sequence[tuple[int, int]], sizes: Sequence[int], *, al
     Returns: the plan; the same arguments always give the same one.
     Source: greedy by size, Pisarchyk & Lee 2020, arXiv:2001.03288, Algorithm 3.
     """
+    count = len(sizes)
     padded = [-(-size // alignment) * alignment for size in sizes]
-    offsets = [0] * len(padded)
-    placed: list[int] = []
-    for buffer in sorted(range(len(padded)), key=lambda index: (-padded[index], lifetimes[index], index)):
-        taken = sorted(
-            (offsets[other], offsets[other] + padded[other])
-            for other in placed
-            if _alive_together(lifetimes[buffer], lifetimes[other])
-        )
-        offsets[buffer] = _best_gap(taken, padded[buffer])
-        placed.append(buffer)
-    end = max((offset + size for offset, size in zip(offsets, padded, strict=True)), default=0)
-    return Arena(tuple(offsets), end)
+    offsets = [0] * count
+    # Of the buffers placed so far, in the order of their places: where each begins and ends, in bytes and in steps.
+    starts, stops, firsts, lasts = np.zeros((4, count), np.int64)
+    order = sorted(range(count), key=lambda index: (-padded[index], lifetimes[index], index))
+    for placed, buffer in enumerate(order):
+        first, last = lifetimes[buffer]
+        alive = (firsts[:placed] <= last) & (lasts[:placed] >= first)
+        offset = _best_gap(starts[:placed][alive], stops[:placed][alive], padded[buffer])
+        offsets[buffer] = offset
+        place = int(np.searchsorted(starts[:placed], offset))
+        for column, value in zip(
+            (starts, stops, firsts, lasts), (offset, offset + padded[buffer], first, last), strict=True
+        ):
+            column[place + 1 : placed + 1] = column[place:placed].copy()
+            column[place] = value
+    return Arena(tuple(offsets), int(stops.max(initial=0)))
 
 
-def _alive_together(a: tuple[int, int], b: tuple[int, int]) -> bool:
-    return a[0] <= b[1] and b[0] <= a[1]
-
-
-def _best_gap(taken: Iterable[tuple[int, int]], size: int) -> int:
-    """Offset of the smallest gap between the sorted ranges that holds `size` bytes, or their end."""
-    best_offset, best_room = None, 0
-    end = 0
-    for start, stop in taken:
-        room = start - end
-        if room >= size and (best_offset is None or room < best_room):
-            best_offset, best_room = end, room
-        end = max(end, stop)
-    return end if best_offset is None else best_offset
+def _best_gap(starts: NDArray[np.int64], stops: NDArray[np.int64], size: int) -> int:
+    """Offset of the smallest gap between ranges, sorted by their starts, that holds `size` bytes, or their end."""
+    ends = np.concatenate(([0], np.maximum.accumulate(stops)))  # of all ranges before each, and of all
+    room = starts - ends[:-1]
+    fitting = np.flatnonzero(room >= size)
+    return int(ends[fitting[np.argmin(room[fitting])]] if fitting.size else ends[-1])

@@ -2,6 +2,7 @@
 
 import hashlib
 import textwrap
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -81,8 +82,11 @@ def _body(plan: Plan, arena: Arena) -> str:
         "  char *const a = session->arena;",
         "  (void)a, (void)p, (void)in, (void)out;",
     ]
+    calls_of = defaultdict(list)
+    for call in plan.calls:
+        calls_of[call.step].append(call)
     for number in range(-1, len(program.steps) + 1):
-        calls = [call for call in plan.calls if call.step == number]
+        calls = calls_of[number]
         if number == -1:
             comment = "bring the inputs into their stored form"
         elif number == len(program.steps):

@@ -46,10 +46,12 @@ def fuse_residual(program: Program) -> Program:
     after:  z = Conv(x, residual=Add(y, r))       where the Add stood
     """
     reads = _reads(program)
+    order = {step.output: index for index, step in enumerate(program.steps)}
     steps: dict[str, Step] = {}
     for step in program.steps:
         if isinstance(step, Add):
-            conv = _conv_before(step, steps, reads, program)
+            before = [steps[name] for name in sorted(step.inputs, key=lambda name: order.get(name, -1)) if name in steps]
+            conv = _last_conv(step, before, reads, program)
             if conv is not None:
                 del steps[conv.output]
                 residual = step if step.inputs[0] == conv.output else _swapped(step)
@@ -59,14 +61,13 @@ def fuse_residual(program: Program) -> Program:
     return drop_unused(replace(program, steps=tuple(steps.values())))
 
 
-def _conv_before(add: Add, steps: dict[str, Step], reads: Counter[str], program: Program) -> Conv | None:
-    """The last of the convolutions that may take `add` in."""
+def _last_conv(add: Add, before: Sequence[Step], reads: Counter[str], program: Program) -> Conv | None:
+    """The last of the convolutions that may take `add` in. before: the steps whose results are added, in order."""
     shapes = {program.buffers[name].shape for name in (*add.inputs, add.output) if name in program.buffers}
     if len(shapes) != 1 or any(name in program.constants for name in add.inputs):
         return None
-    for step in reversed(steps.values()):
-        feeds_only_add = step.output in add.inputs and reads[step.output] == 1
-        if feeds_only_add and isinstance(step, Conv) and step.residual is None:
+    for step in reversed(before):
+        if isinstance(step, Conv) and step.residual is None and reads[step.output] == 1:
             return step
     return None
 
