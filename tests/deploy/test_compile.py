@@ -14,7 +14,7 @@ import onnx_ir as ir
 import pytest
 
 from openwork.backends.cpu import StepRecord, read_result
-from openwork.backends.cpu.params import pack_params
+from openwork.backends.cpu.params import write_params
 from openwork.deploy import InferenceSession, open_artifact, verify
 from openwork.deploy import compile as compiling
 from openwork.deploy.artifact import write_manifest
@@ -356,7 +356,8 @@ def test_lists_of_weights_that_do_not_agree_are_refused(tmp_path: Path) -> None:
     starts = tensors[first - 1].view(np.uint32)
 
     def altered(index: int, tensor: np.ndarray) -> bytes:
-        return pack_params([*tensors[:index], tensor, *tensors[index + 1 :]], plan)
+        write_params(tmp_path / "altered", [*tensors[:index], tensor, *tensors[index + 1 :]], plan)
+        return (tmp_path / "altered").read_bytes()
 
     assert altered(0, tensors[0]) == data
     for wrong in (

@@ -17,7 +17,7 @@ from openwork.backends.cpu.build import library_sources
 from openwork.backends.cpu.compiler import Source, compile_objects, find_compiler
 from openwork.backends.cpu.emit import emit
 from openwork.backends.cpu.kernels import KERNELS
-from openwork.backends.cpu.params import pack_params
+from openwork.backends.cpu.params import write_params
 from openwork.backends.cpu.steps import make_plan
 from openwork.lowering import Arena, interpreter
 from openwork.targets import load_target
@@ -36,7 +36,9 @@ POISON, READ_PAST = 128, 128  # bytes around each region of the arena: see sessi
 def gcc(monkeypatch):
     """Compiles everything within."""
     found = shutil.which("gcc")
-    assert found, "gcc is not installed, so no kernel can be sanitized; install it (Debian: apt-get install gcc libc6-dev)"
+    assert found, (
+        "gcc is not installed, so no kernel can be sanitized; install it (Debian: apt-get install gcc libc6-dev)"
+    )
     monkeypatch.setenv("OPENWORK_CC", found)
     return found
 
@@ -62,7 +64,7 @@ def test_no_kernel_reads_or_writes_out_of_bounds_or_relies_on_what_is_undefined(
 def write_program(folder, index, plan, rng):
     """The parameters and the inputs of a plan; returns its inputs."""
     plan_id = emit(plan, parted_arena(plan)).plan_id
-    (folder / f"{index}.params").write_bytes(pack_params([each.data for each in plan.params], plan_id))
+    write_params(folder / f"{index}.params", [each.data for each in plan.params], plan_id)
     program = plan.program
     inputs = {name: random_activation(rng, program.buffers[name]) for name in program.inputs}
     for i, array in enumerate(inputs.values()):

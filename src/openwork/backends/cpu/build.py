@@ -30,7 +30,7 @@ from openwork.backends.cpu.kernels import (
     kernels_tables,
 )
 from openwork.backends.cpu.layout import LANE, Plain, Planes
-from openwork.backends.cpu.params import pack_params
+from openwork.backends.cpu.params import write_params
 from openwork.backends.cpu.plan import Plan
 from openwork.backends.cpu.steps import make_plan
 from openwork.errors import TargetError
@@ -82,7 +82,7 @@ def build(program: Program, directory: Path, *, target: Target, threads: int) ->
     arena = plan_arena([(r.first, r.last) for r in plan.regions], [r.nbytes for r in plan.regions])
     source = emit(plan, arena)
     write_whole(directory / "deploy.c", source.text)
-    write_whole(directory / "deploy.params", pack_params([tensor.data for tensor in plan.params], source.plan_id))
+    write_params(directory / "deploy.params", [tensor.data for tensor in plan.params], source.plan_id)
     shutil.copyfile(CSRC / "include" / "openwork.h", directory / "openwork.h")
     called = {call.kernel for call in plan.calls}
     compiler = find_compiler(target.triple)

@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from openwork.backends.cpu.layout import VECTOR, round_up
 
+# Elements of a weight that are listed at a time: what that takes is many times as much memory.
+_SLAB = 1 << 20
+
 
 @dataclass(frozen=True, eq=False)
 class Taps:
@@ -14,15 +17,15 @@ class Taps:
 
     depth: runs of input planes that the lists are cut into.
     starts: uint32[depth * groups + 1], the first tap of each list; list d * groups + g is group g in run d.
-    plane, ky, kx: int64[taps], which input plane and which place of the kernel each tap reads.
+    plane, ky, kx: int32[taps], which input plane and which place of the kernel each tap reads.
     values: [taps, rows] float32, or [taps, rows, 4] int8; zero where a channel does not use the tap.
     """
 
     depth: int
     starts: NDArray[np.uint32]
-    plane: NDArray[np.int64]
-    ky: NDArray[np.int64]
-    kx: NDArray[np.int64]
+    plane: NDArray[np.int32]
+    ky: NDArray[np.int32]
+    kx: NDArray[np.int32]
     values: NDArray[np.generic]
 
 
@@ -35,23 +38,78 @@ def encode_taps(weight: NDArray[np.generic], groups: int, rows: int, run: int | 
         rows: output channels that share one list of taps.
         run: input planes that one run of lists covers; None for all of them.
     """
-    out, per_group, kh, kw = weight.shape
-    deep = 1 if weight.dtype == np.float32 else 4
-    o, i, ky, kx = np.nonzero(weight)
-    channel = o // (out // groups) * per_group + i
-    planes = round_up(groups * per_group, deep) // deep
+    deep, planes = _planes(weight, groups)
     run = min(run or planes, planes)
+    depth = -(-planes // run)
     # Integer kernels always work on four channels: lists of channels that do not exist are empty.
-    lists = -(-round_up(out, deep) // rows)
-    sizes = (-(-planes // run), lists, planes, kh, kw)
-    plane = channel // deep
-    key = np.ravel_multi_index((plane // run, o // rows, plane, ky, kx), sizes)
-    taps, which = np.unique(key, return_inverse=True)
-    depth, group, tap_plane, tap_ky, tap_kx = np.unravel_index(taps, sizes)
-    values = np.zeros((len(taps), rows, deep), weight.dtype)
-    values[which, o % rows, channel % deep] = weight[o, i, ky, kx]
-    starts = np.searchsorted(depth * lists + group, np.arange(sizes[0] * lists + 1)).astype(np.uint32)
-    return Taps(sizes[0], starts, tap_plane, tap_ky, tap_kx, values if deep == 4 else values[:, :, 0])
+    lists = -(-round_up(len(weight), deep) // rows)
+    slabs = [_encode_slab(slab, weight, groups, rows) for slab in _slabs(weight, rows)]
+    of_list, plane, ky, kx, values = (np.concatenate(parts) for parts in zip(*slabs, strict=True))
+    place = plane // run * lists + of_list
+    if depth > 1:
+        order = np.argsort(place, kind="stable")
+        place, plane, ky, kx, values = (each[order] for each in (place, plane, ky, kx, values))
+    starts = np.searchsorted(place, np.arange(depth * lists + 1)).astype(np.uint32)
+    return Taps(depth, starts, plane, ky, kx, values if deep == 4 else values[:, :, 0])
+
+
+def count_taps(weight: NDArray[np.generic], groups: int, rows: int) -> int:
+    """How many taps `encode_taps` would list."""
+    return sum(int(_sorted_nonzeros(slab, weight, groups, rows).first.sum()) for slab in _slabs(weight, rows))
+
+
+@dataclass(frozen=True, eq=False)
+class _Nonzeros:
+    """Those of a slab, in the order of their taps.
+
+    key: int64, the tap of each: its list, plane and place of the kernel in one number, for arrays of `sizes`.
+    first: whether one is the first of its tap.
+    row, channel: which of the rows that share the list, and which channel of the plane. value: the number itself.
+    """
+
+    sizes: tuple[int, int, int, int]
+    key: NDArray[np.int64]
+    first: NDArray[np.bool_]
+    row: NDArray[np.int64]
+    channel: NDArray[np.int64]
+    value: NDArray[np.generic]
+
+
+def _sorted_nonzeros(slab: slice, weight: NDArray[np.generic], groups: int, rows: int) -> _Nonzeros:
+    out, per_group, kh, kw = weight.shape
+    deep, planes = _planes(weight, groups)
+    o, i, ky, kx = np.nonzero(weight[slab])
+    value = weight[slab][o, i, ky, kx]
+    o += slab.start
+    channel = o // (out // groups) * per_group + i
+    sizes = (out // rows + 1, planes, kh, kw)
+    key = np.ravel_multi_index((o // rows, channel // deep, ky, kx), sizes)
+    order = np.argsort(key, kind="stable")  # rows are sorted already: to merge them is quick
+    key = key[order]
+    return _Nonzeros(sizes, key, np.diff(key, prepend=-1) > 0, (o % rows)[order], (channel % deep)[order], value[order])
+
+
+def _encode_slab(
+    slab: slice, weight: NDArray[np.generic], groups: int, rows: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.generic]]:
+    """List, plane, ky and kx of each tap of some output channels, and its values [taps, rows, deep]."""
+    found = _sorted_nonzeros(slab, weight, groups, rows)
+    values = np.zeros((np.count_nonzero(found.first), rows, _planes(weight, groups)[0]), weight.dtype)
+    values[np.cumsum(found.first) - 1, found.row, found.channel] = found.value
+    of_list, plane, ky, kx = (each.astype(np.int32) for each in np.unravel_index(found.key[found.first], found.sizes))
+    return of_list, plane, ky, kx, values
+
+
+def _planes(weight: NDArray[np.generic], groups: int) -> tuple[int, int]:
+    """Channels that a plane of the input holds, and how many planes there are."""
+    deep = 1 if weight.dtype == np.float32 else 4
+    return deep, -(-groups * weight.shape[1] // deep)
+
+
+def _slabs(weight: NDArray[np.generic], rows: int) -> list[slice]:
+    """Output channels of whole lists, some at a time."""
+    step = round_up(max(1, _SLAB * len(weight) // max(weight.size, 1)), rows)
+    return [slice(start, min(start + step, len(weight))) for start in range(0, len(weight), step)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +123,13 @@ class GatherRows:
     starts: NDArray[np.uint32]
     offsets: NDArray[np.int32]
     values: NDArray[np.generic]
+
+
+def count_gathered(weight: NDArray[np.generic]) -> int:
+    """How many taps `encode_gather` would list, padding included."""
+    deep, _ = _planes(weight, 1)
+    used = np.logical_or.reduceat(weight != 0, np.arange(0, weight.shape[1], deep), axis=1)
+    return int((-(-used.sum(axis=1) // VECTOR) * VECTOR).sum())
 
 
 def encode_gather(weight: NDArray[np.generic]) -> GatherRows:

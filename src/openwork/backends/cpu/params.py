@@ -5,7 +5,8 @@ follows the header, u64 file size, 24 zero bytes), count x (u64 offset, u64 byte
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,8 @@ _MASK = (1 << 64) - 1
 _ALIGNMENT = 64
 
 
-def pack_params(tensors: Sequence[NDArray[np.generic]], plan_id: int) -> bytes:
-    """The bytes of deploy.params.
+def write_params(path: Path, tensors: Sequence[NDArray[np.generic]], plan_id: int) -> None:
+    """Write deploy.params, without a copy of any tensor.
 
     Args:
         tensors: C-contiguous arrays, in the order of the plan.
@@ -29,26 +30,35 @@ def pack_params(tensors: Sequence[NDArray[np.generic]], plan_id: int) -> bytes:
     for tensor in tensors:
         places.append((offset, tensor.nbytes))
         offset = _align(offset + tensor.nbytes)
-    body = bytearray(offset - _HEADER.size)
-    for index, ((start, nbytes), tensor) in enumerate(zip(places, tensors, strict=True)):
-        struct.pack_into("<QQ", body, 16 * index, start, nbytes)
-        body[start - _HEADER.size : start - _HEADER.size + nbytes] = tensor.tobytes()
-    header = _HEADER.pack(b"OPENWORK", VERSION, len(tensors), plan_id, checksum(body), offset)
-    return header + bytes(body)
+    table = b"".join(struct.pack("<QQ", *place) for place in places)
+    header = _HEADER.pack(b"OPENWORK", VERSION, len(tensors), plan_id, checksum(_pieces(table, tensors)), offset)
+    with path.open("wb") as file:
+        file.write(header)
+        for piece in _pieces(table, tensors):
+            file.write(piece)
 
 
-def checksum(body: bytes | bytearray) -> int:
-    """The 64-bit words of `body` as digits of a number in base 0x100000001b3, modulo 2^64, as in session.c.
+def _pieces(table: bytes, tensors: Iterable[NDArray[np.generic]]) -> Iterator[bytes | memoryview]:
+    """All that follows the header, in parts whose lengths are multiples of 8."""
+    for content in (np.frombuffer(table, np.uint8), *(tensor.reshape(-1).view(np.uint8) for tensor in tensors)):
+        whole = len(content) // 8 * 8
+        yield content[:whole].data
+        yield content[whole:].tobytes() + bytes(_align(len(content)) - len(content))
 
-    Any single changed word changes the sum, since the base is odd. The length is a multiple of 8.
+
+def checksum(pieces: Iterable[bytes | memoryview]) -> int:
+    """The 64-bit words of all pieces as digits of a number in base 0x100000001b3, modulo 2^64, as in session.c.
+
+    Any single changed word changes the sum, since the base is odd. Each length is a multiple of 8.
     """
-    words = np.frombuffer(body, "<u8")
     total = 0
-    for start in range(0, len(words), _CHUNK):
-        chunk = words[start : start + _CHUNK]
-        powers = np.cumprod(np.full(len(chunk), _BASE, np.uint64))
-        weighted = int((chunk[:-1] * powers[-2::-1]).sum(dtype=np.uint64)) + int(chunk[-1])
-        total = (total * int(powers[-1]) + weighted) & _MASK
+    for piece in pieces:
+        words = np.frombuffer(piece, "<u8")
+        for start in range(0, len(words), _CHUNK):
+            chunk = words[start : start + _CHUNK]
+            powers = np.cumprod(np.full(len(chunk), _BASE, np.uint64))
+            weighted = int((chunk[:-1] * powers[-2::-1]).sum(dtype=np.uint64)) + int(chunk[-1])
+            total = (total * int(powers[-1]) + weighted) & _MASK
     return total
 
 

@@ -50,7 +50,9 @@ def fuse_residual(program: Program) -> Program:
     steps: dict[str, Step] = {}
     for step in program.steps:
         if isinstance(step, Add):
-            before = [steps[name] for name in sorted(step.inputs, key=lambda name: order.get(name, -1)) if name in steps]
+            before = [
+                steps[name] for name in sorted(step.inputs, key=lambda name: order.get(name, -1)) if name in steps
+            ]
             conv = _last_conv(step, before, reads, program)
             if conv is not None:
                 del steps[conv.output]

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openwork.backends.cpu.descriptors import ITEMS_A_THREAD, add_scales, bounds, is_fixed, requantize, zero_point
-from openwork.backends.cpu.encode import Taps, encode_taps
+from openwork.backends.cpu.encode import Taps, count_taps, encode_taps
 from openwork.backends.cpu.layout import LANE, VECTOR, Planes, Window, kernel_of, round_up, window_of
 from openwork.backends.cpu.plan import Address, Place, Plan, Value, lane0, stored_zero_point
 from openwork.backends.cpu.repack import phase_offsets, repack
@@ -83,11 +83,11 @@ def choose_rows(weight: NDArray[np.generic], groups: int, reach: int) -> tuple[i
     is_float = weight.dtype == np.float32
     is_light = weight.shape[2:] == (1, 1) and weight.shape[1] <= POINTWISE_CHANNELS
     cost = ROW_COST | ({1: POINTWISE_COST} if is_light else {})
-    lists = {rows: encode_taps(weight, groups, rows) for rows in ((1, 4) if is_float else (1, 2, 4))}
-    rows = min(lists, key=lambda rows: cost[rows] * rows * len(lists[rows].plane))
+    counts = {rows: count_taps(weight, groups, rows) for rows in ((1, 4) if is_float else (1, 2, 4))}
+    rows = min(counts, key=lambda rows: cost[rows] * rows * counts[rows])
     if rows > 1 or not is_float or groups > 1:
-        return rows, lists[rows]
-    taps_a_plane = len(lists[1].plane) / weight.shape[0] / weight.shape[1]
+        return rows, encode_taps(weight, groups, rows)
+    taps_a_plane = counts[1] / weight.shape[0] / weight.shape[1]
     run = max(RUN_BYTES // reach, int(RUN_TAPS / max(taps_a_plane, 1e-9)))
     return 1, encode_taps(weight, groups, 1, run)
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openwork.backends.cpu.descriptors import ITEMS_A_THREAD, bounds, is_fixed, requantize
-from openwork.backends.cpu.encode import GatherRows, encode_gather
+from openwork.backends.cpu.encode import count_gathered, encode_gather
 from openwork.backends.cpu.layout import LANE, VECTOR, Planes, turned
 from openwork.backends.cpu.plan import Plan, Value, lane0, stored_zero_point
 from openwork.backends.cpu.steps.convolution import TILE_VECTORS, choose_rows, folded_bias, tiles_and_blocks
@@ -32,10 +32,10 @@ def _few_rows(plan: Plan, step: FullyConnected) -> None:
     source = plan.plain(step.input)
     outputs, inputs = weight.shape
     rows = prod(plan.program.buffers[step.output].shape[:-1])
-    taps = encode_gather(weight)
-    sparse = _gathers(weight, taps)
+    sparse = _gathers(weight)
     weights: dict[str, Value]
     if sparse:
+        taps = encode_gather(weight)
         weights = {
             "starts": plan.param(taps.starts),
             "offsets": plan.param(taps.offsets, fixed=False),
@@ -61,10 +61,11 @@ def _few_rows(plan: Plan, step: FullyConnected) -> None:
     plan.call(kernel, fields, rows * -(-outputs // block))
 
 
-def _gathers(weight: NDArray[np.generic], taps: GatherRows) -> bool:
+def _gathers(weight: NDArray[np.generic]) -> bool:
     """Whether gathering the inputs of the nonzeros costs less than multiplying all."""
     cost = GATHER_COST[str(weight.dtype)][weight.nbytes > CACHED_BYTES]
-    return cost * taps.values.size < weight.size
+    deep = 1 if weight.dtype == np.float32 else 4
+    return cost * count_gathered(weight) * deep < weight.size
 
 
 def _finish(plan: Plan, step: FullyConnected) -> dict[str, Value]:
