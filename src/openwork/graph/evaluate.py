@@ -16,6 +16,11 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when it is loaded: i
 import onnxruntime
 
 
+# Weights from this size on are not copied; and the dtypes that onnxruntime takes from NumPy. Bytes.
+_LARGE = 1 << 16
+_NATIVE = (ir.DataType.FLOAT, ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT32)
+
+
 class Evaluator:
     """A model in an onnxruntime session, for running it many times.
 
@@ -27,13 +32,16 @@ class Evaluator:
     """
 
     def __init__(self, model: ir.Model, taps: Sequence[str] = (), *, threads: int = 1):
-        proto = ir.to_proto(model)
+        light, weights = _without_weights(model)
+        proto = ir.to_proto(light)
         proto.ir_version = min(proto.ir_version, IR_VERSION)
         _add_outputs(proto.graph, taps)
+        options = _options(threads)
+        options.add_external_initializers(list(weights), list(weights.values()))
         try:
             self._session = onnxruntime.InferenceSession(
                 proto.SerializeToString(),
-                _options(threads),
+                options,
                 providers=["CPUExecutionProvider"],
                 # Loses tensors that are tapped between a Transpose and a Gemm.
                 disabled_optimizers=["GemmTransposeFusion"],
@@ -73,6 +81,24 @@ def _cause(error: Exception) -> str:
     if place:
         text = re.sub(r"^[^()]*\((?:[^()]|\([^()]*\))*\)(?: const)? ", "", text)
     return one_line(ValueError(text))
+
+
+def _without_weights(model: ir.Model) -> tuple[ir.Model, dict[str, onnxruntime.OrtValue]]:
+    """A model that only names its larger weights, and these weights, which onnxruntime reads where they are.
+
+    Handed over within the model they would be there five times: as a message, as bytes, and twice in onnxruntime.
+    """
+    light = model.clone()
+    weights = {}
+    for name, value in light.graph.initializers.items():
+        tensor = value.const_value
+        if tensor is None or tensor.nbytes < _LARGE or tensor.dtype not in _NATIVE:
+            continue
+        weights[name] = onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(tensor.numpy()))
+        value.const_value = ir.ExternalTensor(
+            "weights", 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape), name=name
+        )
+    return light, weights
 
 
 def _options(threads: int) -> onnxruntime.SessionOptions:

@@ -8,8 +8,8 @@ from openwork.backends.cpu.plan import Address, Place, Plan, Value, padding_word
 
 
 def phase_offsets(
-    window: Window, ky: NDArray[np.int32], kx: NDArray[np.int32], planes: int, stride: int, row: int
-) -> NDArray[np.int32]:
+    window: Window, ky: NDArray[np.integer], kx: NDArray[np.integer], planes: int, stride: int, row: int
+) -> NDArray[np.integer]:
     """Lanes from plane 0 of the first phase to the place that tap (ky, kx) reads in plane 0 of its own phase."""
     phases = window.phases()
     y, x = ky * window.dilations[0], kx * window.dilations[1]

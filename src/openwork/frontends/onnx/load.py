@@ -25,6 +25,9 @@ _DEEPEST = 64
 _LONGEST_NAME = 10_000
 _MOST_NODES = 1_000_000
 
+# Bytes of a weight that is not left in the message it came in.
+_LARGE = 1 << 12
+
 # Of an Einsum: letters, ellipses, commas and an arrow, in any order.
 _EQUATION = re.compile(rb"(?:[A-Za-z ,]|\.\.\.|->)*")
 
@@ -201,7 +204,14 @@ def _resample_as_before(model: ir.Model) -> None:
 
 
 def _deserialize(proto: onnx.ModelProto, path: Path) -> ir.Model:
+    """The model, with its larger weights as arrays: a message gives a copy of its bytes each time it is asked."""
     try:
-        return ir.from_proto(proto)
+        model = ir.from_proto(proto)
+        for graph in model.graphs():
+            for value in graph.initializers.values():
+                tensor = value.const_value
+                if tensor is not None and tensor.nbytes >= _LARGE:
+                    value.const_value = ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=tensor.name)
     except Exception as error:  # what the rules let pass, onnx_ir refuses in many ways
         raise invalid(str(path), one_line(error)) from error
+    return model
