@@ -15,7 +15,6 @@ from openwork.graph.model import IR_VERSION
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when it is loaded: it would report to its makers
 import onnxruntime
 
-
 # Weights from this size on are not copied; and the dtypes that onnxruntime takes from NumPy. Bytes.
 _LARGE = 1 << 16
 _NATIVE = (ir.DataType.FLOAT, ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT32)
