@@ -11,7 +11,7 @@ from openwork.guarded.process import RefusedError, ask, told_as
 
 Array = NDArray[np.generic]
 
-# These are a NumPy call or two, whatever their inputs hold, so they are computed here: weights need not travel.
+# These are a NumPy call or two, so they are computed here where sizes are known: weights need not travel.
 _SIMPLE = frozenset(
     (
         *("Add", "Cast", "Concat", "Div", "Expand", "Flatten", "Gather", "Mul", "Neg", "QuantizeLinear", "Reciprocal"),
@@ -20,18 +20,20 @@ _SIMPLE = frozenset(
 )
 
 
-def compute(subject: str, node: onnx.NodeProto, arrays: Sequence[Array], versions: Mapping[str, int]) -> list[Array]:
+def compute(
+    subject: str, node: onnx.NodeProto, arrays: Sequence[Array], versions: Mapping[str, int], *, sized: bool = False
+) -> list[Array]:
     """The outputs of a node that have names, by onnx's reference operators.
 
     Args:
         subject: the node, in front of an error.
         arrays: of its inputs that have names.
         versions: of the operator sets, by domain.
-    Requires: the caller has seen that its results fit into memory.
+        sized: whether the caller knows the sizes of its results, and that they fit into memory.
     Raises: RefusedError: its operator cannot be computed, or not of these inputs. ModelError: it goes beyond limits
         of time or memory.
     """
-    if not node.domain and node.op_type in _SIMPLE:
+    if sized and not node.domain and node.op_type in _SIMPLE:
         return _here(node, arrays, versions)
     inputs = [onnx.numpy_helper.from_array(np.asarray(array)).SerializeToString() for array in arrays]
     with told_as(subject, "reference operator"):

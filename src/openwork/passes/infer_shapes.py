@@ -1,5 +1,6 @@
 """Give every value a static shape and a dtype."""
 
+from collections.abc import Mapping
 from math import prod
 
 import numpy as np
@@ -8,14 +9,20 @@ import onnx_ir as ir
 
 from openwork.errors import ModelError, one_line
 from openwork.graph import constant, settle_pads
+from openwork.guarded import RefusedError, infer_node
 
 # ONNX defines these by functions, and has no rule for what they give: a tensor like their first input.
 _LIKE_THEIR_INPUT = ("GroupNormalization", "MeanVarianceNormalization")
 # Constants up to this many elements are shown to shape inference: shapes, axes, pads, splits, not weights.
-_SMALL = 64
+_SMALL = 128
 
 # Elements. No machine that this is for holds more in one tensor, and their number fits every index.
 _LARGEST = 2**31 - 1
+
+# NumPy's.
+MOST_DIMENSIONS = 64
+
+_Type = tuple[ir.TypeProtocol | None, ir.Shape | None]
 
 
 def infer_shapes(model: ir.Model) -> bool:
@@ -32,9 +39,9 @@ def infer_shapes(model: ir.Model) -> bool:
     """
     changed = _describe_initializers(model)
     for node in model.graph:
-        if all(_known(value) for value in node.inputs if value is not None):
+        if has_known_inputs(node):
             _check_channels(node)
-            changed |= _settle(node)
+            changed |= settle(node)
             changed |= _infer(node, model)
     return changed
 
@@ -49,29 +56,32 @@ def _describe_initializers(model: ir.Model) -> bool:
     return changed
 
 
+def has_known_inputs(node: ir.Node) -> bool:
+    """Whether all inputs of a node have a dtype and a static shape."""
+    return all(_known(value) for value in node.inputs if value is not None)
+
+
 def _known(value: ir.Value) -> bool:
     return value.dtype is not None and value.shape is not None and value.shape.is_static()
 
 
 def _infer(node: ir.Node, model: ir.Model) -> bool:
     """Set what ONNX's rules say about the outputs of one node."""
-    types = output_types(node, model)
+    try:
+        types = infer(node, model)
+    except RefusedError as error:
+        raise _does_not_fit(node, one_line(error)) from error
     changed = False
     for output in node.outputs:
-        if output.name not in types:
-            continue
-        dtype = ir.serde.deserialize_type_proto_for_type(types[output.name])
-        shape = ir.serde.deserialize_type_proto_for_shape(types[output.name])
+        dtype, shape = types.get(str(output.name), (None, None))
         if dtype is not None and output.type != dtype:
             output.type, changed = dtype, True
-        if shape is not None and shape.is_static() and prod(shape.numpy()) > _LARGEST:
-            raise _does_not_fit(node, f"its result of shape {shape} would have more than 2^31 elements")
         if shape is not None and output.shape != shape:
             output.shape, changed = shape, True
     return changed
 
 
-def _settle(node: ir.Node) -> bool:
+def settle(node: ir.Node) -> bool:
     """Attributes that ONNX's rules read otherwise than everybody else become plain numbers first."""
     weight = node.inputs[1] if node.op_type == "ConvTranspose" and len(node.inputs) > 1 else None
     if node.domain != "" or weight is None or weight.shape is None or len(weight.shape) < 3:
@@ -100,42 +110,61 @@ def _check_channels(node: ir.Node) -> None:
 
 def _does_not_fit(node: ir.Node, reason: str) -> ModelError:
     return ModelError(
-        f"node {node.name!r} ({node.op_type}): it does not fit its inputs ({reason}); "
+        f"{name_of(node)}: it does not fit its inputs ({reason}); "
         "check the model, and the shapes given with --set-shape"
     )
 
 
-def output_types(node: ir.Node, model: ir.Model) -> dict[str, onnx.TypeProto]:
-    """What ONNX's rules say about the outputs of one node, by name. Raises: ModelError: it contradicts its inputs."""
+def name_of(node: ir.Node) -> str:
+    """What messages call a node."""
+    return f"node {node.name!r} ({node.op_type})"
+
+
+def infer(node: ir.Node, model: ir.Model) -> Mapping[str, _Type]:
+    """The types and shapes that ONNX's rules give the outputs of one node, by name; empty where an input has no type.
+
+    Raises: RefusedError: the node contradicts its inputs. ModelError: a result has sizes that no tensor can have, which
+        rules for other nodes would not bear; or the rules themselves do not bear the node.
+    """
+    inputs = {str(value.name): value for value in node.inputs if value is not None and value.name}
+    if any(value.type is None for value in inputs.values()):
+        return {}
     first = node.inputs[0] if node.inputs else None
     if node.domain == "" and node.op_type in _LIKE_THEIR_INPUT and first is not None:
-        return {str(node.outputs[0].name): _type(first)}
-    versions = model.graph.opset_imports
-    version = versions.get(node.domain)
-    if version is None or not onnx.defs.has(node.op_type, version, node.domain):
-        return {}
-    schema = onnx.defs.get_schema(node.op_type, version, node.domain)
-    inputs = {value.name: value for value in node.inputs if value is not None and value.name}
-    try:
-        return onnx.shape_inference.infer_node_outputs(
-            schema,
-            ir.serde.serialize_node(node),
-            {name: _type(value) for name, value in inputs.items()},
-            {name: data for name, value in inputs.items() if (data := _data(value)) is not None},
-            opset_imports=[onnx.helper.make_opsetid(domain, version) for domain, version in versions.items()],
-        )
-    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, ValueError) as error:
-        raise _does_not_fit(node, one_line(error)) from error
+        return {str(node.outputs[0].name): (first.type, first.shape)}
+    types = infer_node(
+        name_of(node),
+        ir.serde.serialize_node(node),
+        {name: _type(value) for name, value in inputs.items()},
+        {name: data for name, value in inputs.items() if (data := _data(value)) is not None},
+        model.graph.opset_imports,
+    )
+    return {name: _checked(node, each) for name, each in types.items()}
+
+
+def _checked(node: ir.Node, proto: onnx.TypeProto) -> _Type:
+    shape = ir.serde.deserialize_type_proto_for_shape(proto)
+    sizes = [] if shape is None else [size for size in shape if isinstance(size, int)]
+    if any(size < 0 for size in sizes):
+        raise _does_not_fit(node, f"its result would have the shape {shape}: they are too small")
+    if shape is not None and shape.is_static() and prod(sizes) > _LARGEST:
+        raise _does_not_fit(node, f"its result of shape {shape} would have more than 2^31 elements")
+    if shape is not None and len(shape) > MOST_DIMENSIONS:
+        raise _does_not_fit(node, f"its result would have {len(shape)} dimensions, more than {MOST_DIMENSIONS}")
+    return ir.serde.deserialize_type_proto_for_type(proto), shape
 
 
 def _type(value: ir.Value) -> onnx.TypeProto:
-    assert value.type is not None and value.shape is not None
+    assert value.type is not None
     proto = ir.serde.serialize_type(value.type)
-    ir.serde.serialize_shape_into(proto, value.shape)
+    if value.shape is not None:
+        ir.serde.serialize_shape_into(proto, value.shape)
     return proto
 
 
 def _data(value: ir.Value) -> onnx.TensorProto | None:
+    if value.const_value is not None and value.const_value.size > _SMALL:
+        return None
     array = constant(value)
     if array is None or array.size > _SMALL or array.dtype == object:
         return None
