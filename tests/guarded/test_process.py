@@ -62,7 +62,7 @@ def test_what_never_ends_is_an_error(monkeypatch):
 def test_what_fills_the_memory_is_an_error():
     sizes = np.int64([1 << 17, 1 << 17])
     with pytest.raises(ModelError, match="reference operator needs more than 4096 MiB of memory"):
-        compute("node 'n'", helper.make_node("ConstantOfShape", ["s"], ["y"]), [sizes], VERSIONS)
+        compute("node 'n'", helper.make_node("ConstantOfShape", ["s"], ["y"]), [sizes], VERSIONS, most=1 << 40)
 
 
 def test_a_child_that_was_killed_between_requests_is_replaced():

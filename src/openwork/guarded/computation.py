@@ -21,7 +21,13 @@ _SIMPLE = frozenset(
 
 
 def compute(
-    subject: str, node: onnx.NodeProto, arrays: Sequence[Array], versions: Mapping[str, int], *, sized: bool = False
+    subject: str,
+    node: onnx.NodeProto,
+    arrays: Sequence[Array],
+    versions: Mapping[str, int],
+    *,
+    most: int,
+    sized: bool = False,
 ) -> list[Array]:
     """The outputs of a node that have names, by onnx's reference operators.
 
@@ -29,7 +35,8 @@ def compute(
         subject: the node, in front of an error.
         arrays: of its inputs that have names.
         versions: of the operator sets, by domain.
-        sized: whether the caller knows the sizes of its results, and that they fit into memory.
+        most: elements that its results may have.
+        sized: whether the caller knows that they have no more.
     Raises: RefusedError: its operator cannot be computed, or not of these inputs. ModelError: it goes beyond limits
         of time or memory.
     """
@@ -37,7 +44,7 @@ def compute(
         return _here(node, arrays, versions)
     inputs = [onnx.numpy_helper.from_array(np.asarray(array)).SerializeToString() for array in arrays]
     with told_as(subject, "reference operator"):
-        results = ask(("compute", sys.path, node.SerializeToString(), inputs, dict(versions)))
+        results = ask(("compute", sys.path, node.SerializeToString(), inputs, dict(versions), most))
     return [onnx.numpy_helper.to_array(onnx.TensorProto.FromString(each)) for each in results]
 
 

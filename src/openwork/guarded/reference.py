@@ -5,10 +5,12 @@ from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
 
-def compute_serialized(node: bytes, inputs: list[bytes], versions: dict[str, int]) -> list[bytes]:
-    """`compute_here` on serialized messages."""
+def compute_serialized(node: bytes, inputs: list[bytes], versions: dict[str, int], most: int) -> list[bytes]:
+    """`compute_here` on serialized messages. Raises: ValueError: the results have more elements than `most`."""
     arrays = [onnx.numpy_helper.to_array(onnx.TensorProto.FromString(each)) for each in inputs]
     results = compute_here(onnx.NodeProto.FromString(node), arrays, versions)
+    if sum(each.size for each in results) > most:
+        raise ValueError(f"its results have more than {most} elements")
     return [onnx.numpy_helper.from_array(each).SerializeToString() for each in results]
 
 

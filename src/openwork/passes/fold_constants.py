@@ -92,11 +92,10 @@ class _Folding(FoldConstantsPass):
         return all(constant(value) is not None for value in node.inputs if value is not None)
 
     def _fits(self, node: ir.Node) -> bool:
-        """Whether the results and operations of a node are within what is left; if so they are taken from it."""
+        """Whether the results and operations of a node are within what is left; its operations are taken from that."""
         elements, operations = _result_size(node), work(node)
         if elements > self._elements_left or operations > self._work_left:
             return False
-        self._elements_left -= elements
         self._work_left -= operations
         return True
 
@@ -105,11 +104,14 @@ class _Folding(FoldConstantsPass):
         sized = all(value.shape is not None and value.shape.is_static() for value in node.outputs)
         proto = ir.serde.serialize_node(node)
         try:
-            results = compute(name_of(node), proto, arrays, self._model.opset_imports, sized=sized)
+            results = compute(
+                name_of(node), proto, arrays, self._model.opset_imports, most=self._elements_left, sized=sized
+            )
         except RefusedError:
             return None
         if any(not isinstance(each, np.ndarray) or each.ndim > MOST_DIMENSIONS for each in results):
             return None
+        self._elements_left -= sum(each.size for each in results)
         made = iter(results)
         return Replacement([_initializer(output, next(made)) if output.name else output for output in node.outputs], [])
 
