@@ -84,9 +84,13 @@ class _Folding(FoldConstantsPass):
 
     def _is_constant(self, node: ir.Node) -> bool:
         """Whether a node gives the same whenever it runs, and is to be computed now."""
-        if node.op_type in ("Constant", *_KEPT, *_RANDOM) or _is_copied_out(node) or any(
-            attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
-            for attribute in node.attributes.values()
+        if (
+            node.op_type in ("Constant", *_KEPT, *_RANDOM)
+            or _is_copied_out(node)
+            or any(
+                attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
+                for attribute in node.attributes.values()
+            )
         ):
             return False
         return all(constant(value) is not None for value in node.inputs if value is not None)
