@@ -60,7 +60,7 @@ def _spec(value: ir.Value) -> TensorSpec:
     shape = static_shape(value)
     if 0 in shape:
         raise ModelError(f"input {value.name!r}: has no elements, shape {list(shape)}; set another shape")
-    if value.dtype is None or value.dtype == ir.DataType.STRING:
+    if value.dtype in (None, ir.DataType.UNDEFINED, ir.DataType.STRING):
         raise ModelError(f"input {value.name!r}: has no numeric type; export the model with typed inputs")
     return TensorSpec(str(value.name), shape, value.dtype.numpy().name, _quantization(value))
 

@@ -28,23 +28,23 @@ from openwork.passes.transposes import cancel_transposes
 Pass = Callable[[ir.Model], bool]
 
 
-def _library(rewrite: ir.passes.InPlacePass) -> Pass:
-    """A pass of onnx_ir in the form of ours."""
+def _library(rewrite: ir.passes.InPlacePass, wrong: str = "its parts do not fit together") -> Pass:
+    """A pass of onnx_ir in the form of ours. wrong: what is the matter with a model that it refuses."""
 
     def run(model: ir.Model) -> bool:
         try:
             return rewrite(model).modified
-        except ValueError as error:
-            raise ModelError(f"model: {type(rewrite).__name__} failed ({error}); check the model") from error
+        except (ValueError, ir.passes.PassError, ir.passes.InvariantError) as error:
+            raise ModelError(f"model: {wrong}; check the model") from error
 
     return run
 
 
 # Before shapes are looked at.
 PREPARATION: tuple[Pass, ...] = (
-    _library(common.InlinePass()),
+    _library(common.InlinePass(), "it calls functions of another opset than its own"),
     _library(common.RemoveInitializersFromInputsPass()),
-    _library(common.TopologicalSortPass()),
+    _library(common.TopologicalSortPass(), "its nodes read each other's results in a circle"),
 )
 
 PIPELINE: tuple[Pass, ...] = (

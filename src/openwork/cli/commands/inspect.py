@@ -85,7 +85,10 @@ def command(model: Path, opening: "Opening", as_json: bool) -> None:
 
 def _described(value: "ir.Value") -> str:
     """Its name, type and sizes, as far as they are known."""
-    dtype = "?" if value.dtype is None else "string" if value.dtype == value.dtype.STRING else value.dtype.numpy().name
+    if value.dtype is None or value.dtype == value.dtype.UNDEFINED:
+        dtype = "?"
+    else:
+        dtype = "string" if value.dtype == value.dtype.STRING else value.dtype.numpy().name
     if value.shape is None:
         return f"{value.name} {dtype}"
     sizes = (str(size) if isinstance(size, int) and size >= 0 else getattr(size, "value", None) for size in value.shape)

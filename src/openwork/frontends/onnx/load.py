@@ -66,7 +66,7 @@ def load_model(path: Path, *, trust: bool = False, shapes: Mapping[str, tuple[in
     _check_size(proto, path)
     load_external_data(proto, path)
     make_dense(proto, str(path))
-    tidy(proto)
+    tidy(proto, str(path))
     check_rules(proto, str(path))
     model = _deserialize(_modern(proto, path), path)
     if opset(proto) < _FIRST_RESIZE:

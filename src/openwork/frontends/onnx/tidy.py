@@ -3,22 +3,27 @@
 import onnx
 import onnx.defs
 
-from openwork.errors import UnsupportedError, UnsupportedNode
+from openwork.errors import ModelError, UnsupportedError, UnsupportedNode
 from openwork.frontends.onnx import parts
 from openwork.graph import NEWEST_OPSET
 
 # Of the default domain, whose short name is empty.
 _LONG_DOMAIN = "ai.onnx"
 
+# That the definitions at hand know.
+_NEWEST = onnx.defs.onnx_opset_version()
 
-def tidy(model: onnx.ModelProto) -> None:
+
+def tidy(model: onnx.ModelProto, source: str) -> None:
     """Bring a model to one form.
 
     Ensures: each domain is imported once, the default one under its short name, at a version up to NEWEST_OPSET, and by
         functions as by the model wherever that means the same; of initializers of one name the first is left; sizes
         below zero, which stand for unknown ones, are open; values that are neither tensors nor made of them have no
         type; no training.
-    Raises: UnsupportedError: nodes need operators of a newer version.
+    Args:
+        source: what the message calls the model: its file name.
+    Raises: UnsupportedError: nodes need operators of a newer version. ModelError: a version is none.
     """
     model.ClearField("training_info")
     for node in parts.nodes(model):
@@ -30,6 +35,13 @@ def tidy(model: onnx.ModelProto) -> None:
     _import_once(model, NEWEST_OPSET)
     for function in model.functions:
         _import_once(function, opset(model))
+    for owner in (model, *model.functions):
+        for each in owner.opset_import:
+            if not 0 < each.version < 1 << 31 or (not each.domain and each.version > _NEWEST):
+                raise ModelError(
+                    f"{source}: imports version {each.version} of domain {each.domain!r}, which does not exist; "
+                    f"export the model with opset {NEWEST_OPSET}"
+                )
     _lower_version(model)
     for function in model.functions:
         _import_alike(function, opset(model))

@@ -30,12 +30,12 @@ def expand_qoperators(model: ir.Model) -> bool:
     changed, constants = False, Constants(model.graph)
     for node in list(model.graph):
         rule = _RULES.get((node.domain.removeprefix("ai.onnx"), node.op_type))
-        if rule is None or node.attributes.get_int("channels_last"):
+        if rule is None or ("channels_last" in node.attributes and node.attributes["channels_last"].value):
             continue
         work, output = _Expansion(node, constants), node.outputs[0]
         try:
             result = rule(work)
-        except _Stays:
+        except (_Stays, TypeError, ValueError):  # of another domain than ONNX's, whose nodes nobody has checked
             continue
         result.name, result.type, result.shape = output.name, output.type, output.shape
         ir.convenience.replace_nodes_and_values(model.graph, node, [node], work.nodes, [output], [result])
@@ -78,7 +78,8 @@ class _Expansion:
     def reals(self, index: int, axis: int = 0) -> ir.Value:
         """Of the integers at `index`, whose scale and zero point follow; scales per channel lie along `axis`."""
         integers, scale, zero_point = (self.input(each) for each in (index, index + 1, index + 2))
-        assert integers is not None and scale is not None
+        if integers is None or scale is None:
+            raise _Stays
         return self.dequantize(integers, scale, zero_point, axis)
 
     def dequantize(self, integers: ir.Value, scale: ir.Value, zero_point: ir.Value | None, axis: int) -> ir.Value:
@@ -169,7 +170,8 @@ def _integer(work: _Expansion, operator: str, x_axis: int, w_axis: int, summed: 
 def _offset(work: _Expansion, index: int, axis: int) -> ir.Value:
     """Integers less their zero point, as floats."""
     integers, zero_point = work.input(index), work.input(index + 2)
-    assert integers is not None
+    if integers is None:
+        raise _Stays
     array = constant(zero_point)
     ones = work.constant(np.ones(() if array is None else array.shape, np.float32), "one")
     return work.dequantize(integers, ones, zero_point, axis)
