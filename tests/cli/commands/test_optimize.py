@@ -6,6 +6,8 @@ import onnxruntime
 import pytest
 
 from openwork.cli import main
+from openwork.frontends import load_model
+from openwork.graph import constant
 from tests.cli.conftest import Ask
 
 
@@ -32,3 +34,21 @@ def test_optimize_refuses_a_shape_that_is_none(
     assert main(command) == 2
     assert "x=1,3,224,224" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_sparse_weights_are_small_and_the_same(road: Path, tmp_path: Path, ask: Ask) -> None:
+    dense = ask("optimize", road / "float.onnx", "-o", tmp_path / "dense.onnx")
+    sparse = ask("optimize", road / "float.onnx", "-o", tmp_path / "sparse.onnx", "--sparse-weights")
+    assert sparse["bytes"] < 0.7 * dense["bytes"]
+    weights, stored = (load_model(tmp_path / f"{name}.onnx").graph.initializers for name in ("dense", "sparse"))
+    assert weights.keys() == stored.keys()
+    for name, value in weights.items():
+        np.testing.assert_array_equal(constant(stored[name]), constant(value))
+    x = np.random.default_rng(0).normal(size=(1, 3, 16, 16)).astype("f")
+    results = [
+        onnxruntime.InferenceSession(tmp_path / f"{name}.onnx").run(None, {"image": x})[0]
+        for name in ("dense", "sparse")
+    ]
+    np.testing.assert_array_equal(*results)
+    ask("optimize", tmp_path / "sparse.onnx", "-o", tmp_path / "again.onnx", "--sparse-weights")
+    assert (tmp_path / "again.onnx").read_bytes() == (tmp_path / "sparse.onnx").read_bytes()
