@@ -25,7 +25,7 @@ def test_every_description_is_valid_and_named_after_its_file() -> None:
 
 
 def test_the_cpu_offers_its_instruction_sets_best_first() -> None:
-    assert load_target("cpu").instruction_sets == ("avx512", "avx2", "portable")
+    assert load_target("cpu").instruction_sets == ("avx512vnni", "avx512", "avx2", "portable")
 
 
 @pytest.mark.parametrize("name", ["gpu", "", "../cpu", "cpu.yaml"])

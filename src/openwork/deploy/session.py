@@ -54,7 +54,7 @@ class InferenceSession:
 
     @property
     def isa(self) -> str:
-        """The instruction set in use: `avx512`, `avx2` or `portable`."""
+        """The instruction set in use: `avx512vnni`, `avx512`, `avx2` or `portable`."""
         return self._library.isa
 
     @property

@@ -26,6 +26,7 @@ from openwork.backends.cpu.kernels import (
     KERNELS,
     RUNTIME_SOURCES,
     Kernel,
+    compiled_for,
     kernels_header,
     kernels_tables,
 )
@@ -110,10 +111,11 @@ def library_sources(target: Target, kernels: Sequence[Kernel], folder: Path) -> 
     (folder / "kernels.h").write_text(kernels_header())
     (folder / "kernels.c").write_text(kernels_tables(target.instruction_sets, kernels))
     include = (CSRC / "include", CSRC / "cpu", folder)
+    wanted = dict.fromkeys(
+        (kernel.name, compiled_for(kernel, name)) for kernel in kernels for name in target.instruction_sets
+    )
     compiled = [
-        Source(CSRC / "cpu" / f"{kernel.name}.c", (*known[name].flags, f"-DOW_ISA={name}"), include)
-        for kernel in kernels
-        for name in target.instruction_sets
+        Source(CSRC / "cpu" / f"{name}.c", (*isa.flags, f"-DOW_ISA={isa.name}"), include) for name, isa in wanted
     ]
     runtime = [Source(CSRC / "cpu" / name, (), include) for name in RUNTIME_SOURCES]
     return [*compiled, *runtime, Source(folder / "kernels.c", (), include)]

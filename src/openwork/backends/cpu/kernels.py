@@ -1,7 +1,9 @@
 """The one list of kernels, and the C that declares them.
 
 Listed means declared, compiled for every instruction set where a plan calls it, and tested: tests walk this table
-too. A kernel's source is `csrc/cpu/<name>.c`; compiled for an instruction set it is `<name>_<instruction set>`.
+too. A kernel's source is `csrc/cpu/<name>.c`; compiled for an instruction set it is `<name>_<instruction set>`. What
+an instruction set adds to another for products of bytes alone changes few kernels: it takes the other's where no bytes
+are multiplied, so that a library brings them once.
 """
 
 from collections.abc import Sequence
@@ -19,43 +21,52 @@ WIDTHS = Widths(activations=8, weights=8, accumulator=32)
 
 @dataclass(frozen=True)
 class InstructionSet:
-    """name: as in OPENWORK_ISA. flags: what the C compiler needs to use it."""
+    """name: as in OPENWORK_ISA. flags: what the C compiler needs to use it.
+
+    beside: the set of which it is the same but for `dot4`; None for most.
+    """
 
     name: str
     flags: tuple[str, ...]
+    beside: str | None = None
 
+
+_AVX2 = ("-mavx2", "-mfma")
+_AVX512 = (*_AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl")
 
 INSTRUCTION_SETS = (
     InstructionSet("portable", ()),
-    InstructionSet("avx2", ("-mavx2", "-mfma")),
-    InstructionSet(
-        "avx512",
-        ("-mavx2", "-mfma", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni"),
-    ),
+    InstructionSet("avx2", _AVX2),
+    InstructionSet("avx512", _AVX512),
+    InstructionSet("avx512vnni", (*_AVX512, "-mavx512vnni"), beside="avx512"),
 )
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """name: `<dtype>_<operator>_<pattern>`; step: the descriptor in runtime.h that it takes."""
+    """name: `<dtype>_<operator>_<pattern>`; step: the descriptor in runtime.h that it takes.
+
+    dots: whether it multiplies bytes by `dot4` of vector.h.
+    """
 
     name: str
     step: str
+    dots: bool = False
 
 
 KERNELS = (
     Kernel("f32_conv_rows1", "ow_f32_conv"),
     Kernel("f32_conv_rows4", "ow_f32_conv"),
-    Kernel("u8_conv_rows1", "ow_u8_conv"),
-    Kernel("u8_conv_rows2", "ow_u8_conv"),
-    Kernel("u8_conv_rows4", "ow_u8_conv"),
-    Kernel("u8_conv_rows1_fixed", "ow_u8_conv"),
-    Kernel("u8_conv_rows2_fixed", "ow_u8_conv"),
-    Kernel("u8_conv_rows4_fixed", "ow_u8_conv"),
+    Kernel("u8_conv_rows1", "ow_u8_conv", dots=True),
+    Kernel("u8_conv_rows2", "ow_u8_conv", dots=True),
+    Kernel("u8_conv_rows4", "ow_u8_conv", dots=True),
+    Kernel("u8_conv_rows1_fixed", "ow_u8_conv", dots=True),
+    Kernel("u8_conv_rows2_fixed", "ow_u8_conv", dots=True),
+    Kernel("u8_conv_rows4_fixed", "ow_u8_conv", dots=True),
     Kernel("f32_fully_connected_dense", "ow_fully_connected"),
     Kernel("f32_fully_connected_sparse", "ow_fully_connected"),
-    Kernel("u8_fully_connected_dense", "ow_fully_connected"),
-    Kernel("u8_fully_connected_sparse", "ow_fully_connected"),
+    Kernel("u8_fully_connected_dense", "ow_fully_connected", dots=True),
+    Kernel("u8_fully_connected_sparse", "ow_fully_connected", dots=True),
     Kernel("x32_repack", "ow_repack"),
     Kernel("f32_max_pool", "ow_pool2d"),
     Kernel("u8_max_pool", "ow_pool2d"),
@@ -124,8 +135,8 @@ KERNELS = (
     Kernel("i64_argmax", "ow_argmax"),
     Kernel("u8_argmax", "ow_argmax"),
     Kernel("f32_matmul", "ow_matmul"),
-    Kernel("u8_matmul", "ow_matmul"),
-    Kernel("u8_matmul_planes", "ow_matmul"),
+    Kernel("u8_matmul", "ow_matmul", dots=True),
+    Kernel("u8_matmul_planes", "ow_matmul", dots=True),
     Kernel("x32_transpose", "ow_transpose"),
     Kernel("x32_replane", "ow_replane"),
     Kernel("u8_softmax_fixed", "ow_fixed_softmax"),
@@ -139,6 +150,13 @@ KERNELS = (
 STEP_OF = {kernel.name: kernel.step for kernel in KERNELS}
 
 RUNTIME_SOURCES = ("threads.c", "session.c", "select.c")
+
+
+def compiled_for(kernel: Kernel, name: str) -> InstructionSet:
+    """The instruction set whose code of a kernel the named one runs: its own, or that of the set it stands beside."""
+    sets = {isa.name: isa for isa in INSTRUCTION_SETS}
+    beside = sets[name].beside
+    return sets[name if kernel.dots or beside is None else beside]
 
 
 def kernels_header() -> str:
@@ -180,7 +198,7 @@ def kernels_tables(names: Sequence[str], kernels: Sequence[Kernel]) -> str:
             f"static const struct ow_kernels {name} = {{",
             f'  .isa = "{name}",',
             f"  .runs_here = ow_runs_{name},",
-            *(f"  .{kernel.name} = {kernel.name}_{name}," for kernel in kernels),
+            *(f"  .{kernel.name} = {kernel.name}_{compiled_for(kernel, name).name}," for kernel in kernels),
             "};",
             "",
         ]

@@ -24,11 +24,17 @@ int ow_runs_avx512(void) {
   uint32_t a, b, c, d;
   if (!ow_runs_avx2() || (saved_state() & 0xE6) != 0xE6) return 0; /* and opmask, ZMM */
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
-  return bit(b, 16) && bit(b, 17) && bit(b, 30) && bit(b, 31) && bit(c, 11); /* F, DQ, BW, VL, VNNI */
+  return bit(b, 16) && bit(b, 17) && bit(b, 30) && bit(b, 31); /* F, DQ, BW, VL */
+}
+
+int ow_runs_avx512vnni(void) {
+  uint32_t a, b, c, d;
+  return ow_runs_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && bit(c, 11);
 }
 #else
 int ow_runs_avx2(void) { return 0; }
 int ow_runs_avx512(void) { return 0; }
+int ow_runs_avx512vnni(void) { return 0; }
 #endif
 
 int ow_runs_portable(void) { return 1; }

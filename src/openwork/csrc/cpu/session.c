@@ -32,6 +32,24 @@ static void *fail(char *error, size_t size, const char *format, ...) {
   return NULL;
 }
 
+/* Tells why no kernels were selected. */
+static void *fail_to_select(const char *wanted, char *error, size_t size) {
+  char brought[128] = "", run[128] = "";
+  int is_known = 0;
+  for (const struct ow_kernels *const *set = ow_kernel_sets; *set; set++) {
+    for (int here = 0; here < 2; here++) {
+      char *names = here ? run : brought;
+      const size_t length = strlen(names);
+      if (here && !(*set)->runs_here()) continue;
+      snprintf(names + length, sizeof run - length, "%s%s", length ? ", " : "", (*set)->isa);
+    }
+    is_known |= wanted && !strcmp(wanted, (*set)->isa);
+  }
+  if (!*run) return fail(error, size, "this processor runs none of the library's instruction sets: %s", brought);
+  return fail(error, size, "OPENWORK_ISA=%.32s: %s; choose from %s, or unset it", wanted,
+              is_known ? "this processor lacks it" : "the library has no such instruction set", run);
+}
+
 /* Memory on huge pages where the system grants them: planes lie far apart, small pages would miss the TLB. */
 static void *allocate(size_t bytes) {
   size_t whole = (bytes + READ_PAST + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
@@ -128,9 +146,7 @@ openwork_session *openwork_open(const char *path, int32_t threads, char *error, 
   if (threads < 1 || threads > 64) return fail(error, size, "%d threads; choose 1 to 64", threads);
   const char *wanted = getenv("OPENWORK_ISA");
   const struct ow_kernels *kernels = ow_select_kernels(wanted);
-  if (!kernels)
-    return fail(error, size, "OPENWORK_ISA=%s: unknown, or this processor lacks it; use avx512, avx2 or portable",
-                wanted);
+  if (!kernels) return fail_to_select(wanted, error, size);
   size_t bytes;
   char *weights = read_file(path, &bytes, error, size);
   if (!weights) return NULL;

@@ -53,7 +53,6 @@ enum { ROWS1_VECTORS = 8, ROWS2_VECTORS = 6, ROWS4_VECTORS = 6 }; /* that fit th
 
 typedef __m512 f32x16;
 typedef __m512i i32x16;
-typedef __m512i dot_weights;
 typedef __mmask16 mask16;
 
 OW_INLINE f32x16 f32_set(float x) { return _mm512_set1_ps(x); }
@@ -145,9 +144,30 @@ OW_INLINE i32x16 u8_pack(i32x16 a, i32x16 b, i32x16 c, i32x16 d, int32_t zero, i
   return _mm512_min_epu8(x, _mm512_set1_epi8((int8_t)high));
 }
 
+#if defined(__AVX512VNNI__)
+
+typedef __m512i dot_weights;
+
 OW_INLINE dot_weights dot_set(int32_t four) { return _mm512_set1_epi32(four); }
 OW_INLINE dot_weights dot_load(const void *p) { return _mm512_loadu_si512(p); }
 OW_INLINE i32x16 dot4(i32x16 sum, i32x16 x, dot_weights w) { return _mm512_dpbusd_epi32(sum, x, w); }
+
+#else /* as with AVX2 */
+
+typedef struct { __m512i even, odd; } dot_weights;
+
+OW_INLINE dot_weights ow_dot_widen(__m512i x) {
+  return (dot_weights){_mm512_srai_epi16(_mm512_slli_epi16(x, 8), 8), _mm512_srai_epi16(x, 8)};
+}
+OW_INLINE dot_weights dot_set(int32_t four) { return ow_dot_widen(_mm512_set1_epi32(four)); }
+OW_INLINE dot_weights dot_load(const void *p) { return ow_dot_widen(_mm512_loadu_si512(p)); }
+OW_INLINE i32x16 dot4(i32x16 sum, i32x16 x, dot_weights w) {
+  __m512i even = _mm512_madd_epi16(_mm512_and_si512(x, _mm512_set1_epi16(255)), w.even);
+  __m512i odd = _mm512_madd_epi16(_mm512_srli_epi16(x, 8), w.odd);
+  return _mm512_add_epi32(sum, _mm512_add_epi32(even, odd));
+}
+
+#endif
 
 #elif defined(__AVX2__)
 

@@ -59,7 +59,7 @@ OPENWORK_API const openwork_tensor *openwork_output(int32_t index); /* NULL when
 
 /* Reads and checks the weights, allocates all memory, starts threads - 1 workers.
  * params: path of deploy.params. threads: 1..64.
- * Environment: OPENWORK_ISA = avx512 | avx2 | portable forces an instruction set.
+ * Environment: OPENWORK_ISA = avx512vnni | avx512 | avx2 | portable forces an instruction set.
  * Returns NULL on failure and writes a one-line reason into error (size bytes, always terminated). */
 OPENWORK_API openwork_session *openwork_open(const char *params, int32_t threads, char *error, size_t size);
 
@@ -68,7 +68,7 @@ OPENWORK_API void openwork_run(openwork_session *session, const void *const *inp
 OPENWORK_API void openwork_run_tapped(openwork_session *session, const void *const *inputs, void *const *outputs,
                                       openwork_tap tap, void *user);
 
-/* The instruction set in use: "avx512", "avx2" or "portable". */
+/* The instruction set in use: "avx512vnni", "avx512", "avx2" or "portable". */
 OPENWORK_API const char *openwork_isa(const openwork_session *session);
 
 /* Stops the workers and frees everything. NULL is allowed. */
