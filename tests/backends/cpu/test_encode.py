@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openwork.backends.cpu.encode import encode_gather, encode_taps
+from openwork.backends.cpu.encode import are_small, encode_gather, encode_taps
 from tests.backends.cpu.programs import random_sparse
 
 dims = st.integers(1, 9)
@@ -13,12 +13,13 @@ dims = st.integers(1, 9)
 def decode(taps, shape, groups, rows, deep):
     """The dense weight over all input planes [out, planes * deep, kh, kw] from its lists."""
     out, per_group, kh, kw = shape
-    lists = (len(taps.starts) - 1) // taps.depth
+    starts = taps.starts if deep == 1 else taps.starts[::2]  # of the lists, not of their parts
+    lists = (len(starts) - 1) // taps.depth
     planes = -(-groups * per_group // deep)
     dense = np.zeros((lists * rows, planes * deep, kh, kw), taps.values.dtype)
     values = taps.values.reshape(len(taps.plane), rows, deep)
-    for index in range(len(taps.starts) - 1):
-        for k in range(taps.starts[index], taps.starts[index + 1]):
+    for index in range(len(starts) - 1):
+        for k in range(starts[index], starts[index + 1]):
             for r in range(rows):
                 for i in range(deep):
                     at = (index % lists * rows + r, taps.plane[k] * deep + i, taps.ky[k], taps.kx[k])
@@ -56,12 +57,27 @@ def test_taps_are_the_nonzeros(seed, dtype, rows, groups, outs, per_group, kerne
     decoded = decode(taps, weight.shape, groups, rows, deep)
     np.testing.assert_array_equal(decoded[:, : groups * per_group], expand(weight, groups))
     assert not decoded[:, groups * per_group :].any()
+    if dtype == "int8":
+        first = np.searchsorted(taps.starts, np.arange(len(taps.plane)), "right") % 2 == 1
+        np.testing.assert_array_equal(are_small(taps.values), first)
     if run is not None and run < -(-groups * per_group // deep):
         depth_of_tap = (
             np.searchsorted(taps.starts[:: (len(taps.starts) - 1) // taps.depth], np.arange(len(taps.plane)), "right")
             - 1
         )
         np.testing.assert_array_equal(depth_of_tap, taps.plane // run)
+
+
+def test_small_taps_are_those_that_no_bytes_saturate():
+    """All pairs of weights, beside pairs that are small: the bytes of the largest sum and of the smallest."""
+    w = np.stack(np.meshgrid(*[np.arange(-128, 128)] * 2), -1).reshape(-1, 2)
+    extremes = np.stack([np.where(w > 0, 255, 0), np.where(w < 0, 255, 0)])
+    sums = (extremes * w).sum(2)
+    fits = ((sums >= -(2**15)) & (sums < 2**15)).all(0)
+    for place in range(4):
+        values = np.tile(np.array([64, 64], np.int8), (len(w), 4, 1))
+        values[:, place] = w
+        np.testing.assert_array_equal(are_small(values.reshape(-1, 2, 4)), fits)
 
 
 def test_a_worked_example():

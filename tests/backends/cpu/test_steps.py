@@ -1,5 +1,7 @@
 """Every step through generated code, against the interpreter, on every instruction set."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -85,6 +87,21 @@ def convolutions(draw):
         "density": draw(st.sampled_from([0.0, 0.1, 0.5, 1.0])),
         "bias": draw(st.booleans()),
     }
+
+
+@pytest.mark.parametrize(("density", "rows"), [(0.03, 1), (0.2, 2), (0.5, 4)])
+def test_sums_of_the_largest_products_do_not_saturate(density, rows):
+    """Pairs of products beyond 16 bits, at their limits and within them, one channel beside another."""
+    rng = np.random.default_rng(0)
+    program = conv_program(rng, dtype="uint8", per_group=64, outs=8, density=density)
+    signs = program.constants["w"] != 0
+    extremes = rng.choice([-128, -127, -65, -64, -1, 1, 63, 64, 65, 127], signs.shape)
+    program = replace(program, constants=program.constants | {"w": (extremes * signs).astype(np.int8)})
+    assert f"u8_conv_rows{rows}" in {call.kernel for call in make_plan(program, 1).calls}
+    inputs = {"x": 255 * rng.integers(0, 2, program.buffers["x"].shape).astype(np.uint8)}
+    expected = interpreter.run(program, inputs)["y"]
+    for isa, outputs in run_everywhere(program, inputs):
+        np.testing.assert_array_equal(outputs["y"], expected, err_msg=isa)
 
 
 @settings(some, max_examples=40)

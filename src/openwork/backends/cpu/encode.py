@@ -16,7 +16,8 @@ class Taps:
     """The nonzeros of a convolution, for groups of `rows` output channels that share a list.
 
     depth: runs of input planes that the lists are cut into.
-    starts: uint32[depth * groups + 1], the first tap of each list; list d * groups + g is group g in run d.
+    starts: uint32[depth * groups + 1], the first tap of each list; list d * groups + g is group g in run d. Of int8
+        uint32[2 * depth * groups + 1]: each list has two parts, first the taps that are small (see `are_small`).
     plane, ky, kx: int32[taps], which input plane and which place of the kernel each tap reads.
     values: [taps, rows] float32, or [taps, rows, 4] int8; zero where a channel does not use the tap.
     """
@@ -43,14 +44,26 @@ def encode_taps(weight: NDArray[np.generic], groups: int, rows: int, run: int | 
     depth = -(-planes // run)
     # Integer kernels always work on four channels: lists of channels that do not exist are empty.
     lists = -(-round_up(len(weight), deep) // rows)
+    parts = lists if deep == 1 else 2 * lists
     slabs = [_encode_slab(slab, weight, groups, rows) for slab in _slabs(weight, rows)]
-    of_list, plane, ky, kx, values = (np.concatenate(parts) for parts in zip(*slabs, strict=True))
-    place = plane // run * lists + of_list
+    part, plane, ky, kx, values = (np.concatenate(each) for each in zip(*slabs, strict=True))
+    place = plane // run * parts + part
     if depth > 1:
         order = np.argsort(place, kind="stable")
         place, plane, ky, kx, values = (each[order] for each in (place, plane, ky, kx, values))
-    starts = np.searchsorted(place, np.arange(depth * lists + 1)).astype(np.uint32)
+    starts = np.searchsorted(place, np.arange(depth * parts + 1)).astype(np.uint32)
     return Taps(depth, starts, plane, ky, kx, values if deep == 4 else values[:, :, 0])
+
+
+def are_small(values: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Of which taps no pair of products passes 16 bits, whatever the bytes are that are multiplied: bool[taps].
+
+    values: int8[taps, rows, 4]. A pair is of the first two weights of four, or of the last two. The sum of its products
+    lies within 255 times the sums of its negative and of its positive weights; 255 * 128 < 2^15.
+    """
+    first, second = values[..., ::2].astype(np.int16), values[..., 1::2].astype(np.int16)
+    low, high = np.minimum(first, 0) + np.minimum(second, 0), np.maximum(first, 0) + np.maximum(second, 0)
+    return np.asarray(((low >= -128) & (high <= 128)).all((1, 2)))
 
 
 def count_taps(weight: NDArray[np.generic], groups: int, rows: int) -> int:
@@ -92,12 +105,16 @@ def _sorted_nonzeros(slab: slice, weight: NDArray[np.generic], groups: int, rows
 def _encode_slab(
     slab: slice, weight: NDArray[np.generic], groups: int, rows: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.generic]]:
-    """List, plane, ky and kx of each tap of some output channels, and its values [taps, rows, deep]."""
+    """Of each tap of some output channels: list (of int8: part), plane, ky, kx, and values [taps, rows, deep]."""
     found = _sorted_nonzeros(slab, weight, groups, rows)
     values = np.zeros((np.count_nonzero(found.first), rows, _planes(weight, groups)[0]), weight.dtype)
     values[np.cumsum(found.first) - 1, found.row, found.channel] = found.value
-    of_list, plane, ky, kx = (each.astype(np.int32) for each in np.unravel_index(found.key[found.first], found.sizes))
-    return of_list, plane, ky, kx, values
+    part, plane, ky, kx = (each.astype(np.int32) for each in np.unravel_index(found.key[found.first], found.sizes))
+    if values.shape[2] == 1:
+        return part, plane, ky, kx, values
+    part = 2 * part + ~are_small(values)
+    order = np.argsort(part, kind="stable")
+    return part[order], plane[order], ky[order], kx[order], values[order]
 
 
 def _planes(weight: NDArray[np.generic], groups: int) -> tuple[int, int]:
@@ -135,12 +152,13 @@ def count_gathered(weight: NDArray[np.generic]) -> int:
 def encode_gather(weight: NDArray[np.generic]) -> GatherRows:
     """List the nonzeros of a fully connected weight [out, in], float32 or int8."""
     taps = encode_taps(weight[:, :, None, None], 1, 1)
-    first = taps.starts[: len(weight) + 1].astype(np.int64)
+    lists = taps.starts if weight.dtype == np.float32 else taps.starts[::2]
+    first = lists[: len(weight) + 1].astype(np.int64)
     counts = first[1:] - first[:-1]
     padded = (counts + VECTOR - 1) // VECTOR * VECTOR
     starts = np.concatenate(([0], np.cumsum(padded)))
     row = np.repeat(np.arange(len(counts)), counts)
-    place = starts[row] + np.arange(len(row)) - taps.starts[row]
+    place = starts[row] + np.arange(len(row)) - lists[row]
     offsets = np.zeros(starts[-1], np.int32)
     offsets[place] = taps.plane
     values = np.zeros((starts[-1], *taps.values.shape[2:]), weight.dtype)

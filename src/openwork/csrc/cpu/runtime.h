@@ -83,7 +83,8 @@ struct ow_add_scales {
 
 /* Weights in grouped rows: the rows (output channels) of a group share one list of taps.
  * Group g has the taps starts[g] .. starts[g + 1]; tap k reads the input at `offsets[k]` lanes from the output's
- * own lane, and has one 32-bit value for each row of the group: a float, or four int8 for four channels.
+ * own lane, and has one 32-bit value for each row of the group: a float, or four int8 for four channels. Lists of
+ * convolutions of integers have two parts, starts[2 * g] .. starts[2 * g + 1] .. starts[2 * g + 2]: see u8_conv_rows.h.
  * Groups of one row are a sparse matrix, groups of four share loads and serve dense ones; of integers there are groups
  * of two in between. Depthwise and grouped convolutions are nothing special: their rows have few taps.
  *

@@ -8,7 +8,11 @@
  * when one is NaN.
  *
  * f32_fma rounds once where the machine has it, twice in portable C: floats are compared with a tolerance.
- * Everything that integers pass through is exact everywhere: f32_fused and ow_fused always round once. */
+ * Everything that integers pass through is exact everywhere: f32_fused and ow_fused always round once.
+ *
+ * dot4 adds four products of a byte and a signed byte to each lane. Without VNNI there is no such instruction that does
+ * not saturate: bytes are widened first (DOT4_WIDENS). dot4_small need not, but is right only where no pair of products,
+ * of the first two weights or of the last two, passes 16 bits. */
 #ifndef OPENWORK_VECTOR_H
 #define OPENWORK_VECTOR_H
 
@@ -146,15 +150,20 @@ OW_INLINE i32x16 u8_pack(i32x16 a, i32x16 b, i32x16 c, i32x16 d, int32_t zero, i
 
 #if defined(__AVX512VNNI__)
 
+enum { DOT4_WIDENS = 0 };
+
 typedef __m512i dot_weights;
 
 OW_INLINE dot_weights dot_set(int32_t four) { return _mm512_set1_epi32(four); }
 OW_INLINE dot_weights dot_load(const void *p) { return _mm512_loadu_si512(p); }
 OW_INLINE i32x16 dot4(i32x16 sum, i32x16 x, dot_weights w) { return _mm512_dpbusd_epi32(sum, x, w); }
+OW_INLINE i32x16 dot4_small(i32x16 sum, i32x16 x, int32_t four) { return dot4(sum, x, dot_set(four)); }
 
-#else /* as with AVX2 */
+#else
 
-typedef struct { __m512i even, odd; } dot_weights;
+enum { DOT4_WIDENS = 1 };
+
+typedef struct { __m512i even, odd; } dot_weights; /* as with AVX2 */
 
 OW_INLINE dot_weights ow_dot_widen(__m512i x) {
   return (dot_weights){_mm512_srai_epi16(_mm512_slli_epi16(x, 8), 8), _mm512_srai_epi16(x, 8)};
@@ -166,6 +175,10 @@ OW_INLINE i32x16 dot4(i32x16 sum, i32x16 x, dot_weights w) {
   __m512i odd = _mm512_madd_epi16(_mm512_srli_epi16(x, 8), w.odd);
   return _mm512_add_epi32(sum, _mm512_add_epi32(even, odd));
 }
+OW_INLINE i32x16 dot4_small(i32x16 sum, i32x16 x, int32_t four) {
+  __m512i pairs = _mm512_maddubs_epi16(x, _mm512_set1_epi32(four));
+  return _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+}
 
 #endif
 
@@ -173,7 +186,7 @@ OW_INLINE i32x16 dot4(i32x16 sum, i32x16 x, dot_weights w) {
 
 #include <immintrin.h>
 
-enum { ROWS1_VECTORS = 4, ROWS2_VECTORS = 2, ROWS4_VECTORS = 1 };
+enum { ROWS1_VECTORS = 4, ROWS2_VECTORS = 2, ROWS4_VECTORS = 1, DOT4_WIDENS = 1 };
 
 typedef struct { __m256 half[2]; } f32x16;
 typedef struct { __m256i half[2]; } i32x16;
@@ -341,7 +354,6 @@ OW_INLINE i32x16 u8_pack(i32x16 a, i32x16 b, i32x16 c, i32x16 d, int32_t zero, i
   return OW_HALVES(i32x16, ow_pack_half(a.half[h], b.half[h], c.half[h], d.half[h], zero, low, high));
 }
 
-/* vpmaddubsw would saturate its pair sums, so bytes are widened and multiplied as int16: exact. */
 OW_INLINE dot_weights ow_dot_widen(__m256i low, __m256i high) {
   return (dot_weights){{_mm256_srai_epi16(_mm256_slli_epi16(low, 8), 8), _mm256_srai_epi16(_mm256_slli_epi16(high, 8), 8)},
                        {_mm256_srai_epi16(low, 8), _mm256_srai_epi16(high, 8)}};
@@ -359,10 +371,17 @@ OW_INLINE __m256i ow_dot_half(__m256i sum, __m256i x, __m256i even, __m256i odd)
 OW_INLINE i32x16 dot4(i32x16 sum, i32x16 x, dot_weights w) {
   return OW_HALVES(i32x16, ow_dot_half(sum.half[h], x.half[h], w.even[h], w.odd[h]));
 }
+OW_INLINE __m256i ow_dot_small_half(__m256i sum, __m256i x, int32_t four) {
+  __m256i pairs = _mm256_maddubs_epi16(x, _mm256_set1_epi32(four));
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+OW_INLINE i32x16 dot4_small(i32x16 sum, i32x16 x, int32_t four) {
+  return OW_HALVES(i32x16, ow_dot_small_half(sum.half[h], x.half[h], four));
+}
 
 #else /* portable C: the meaning of it all */
 
-enum { ROWS1_VECTORS = 1, ROWS2_VECTORS = 1, ROWS4_VECTORS = 1 };
+enum { ROWS1_VECTORS = 1, ROWS2_VECTORS = 1, ROWS4_VECTORS = 1, DOT4_WIDENS = 0 };
 
 typedef struct { float lane[16]; } f32x16;
 typedef struct { int32_t lane[16]; } i32x16;
@@ -485,6 +504,7 @@ OW_INLINE int32_t ow_dot_lane(int32_t x, int32_t w) {
 OW_INLINE i32x16 dot4(i32x16 sum, i32x16 x, dot_weights w) {
   OW_LANES(i32x16, sum.lane[i] + ow_dot_lane(x.lane[i], w.lane[i]));
 }
+OW_INLINE i32x16 dot4_small(i32x16 sum, i32x16 x, int32_t four) { return dot4(sum, x, dot_set(four)); }
 
 #endif
 
