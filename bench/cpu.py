@@ -2,15 +2,18 @@
 
     python -m bench.cpu
     python -m bench.cpu --only fp32-unstructured --only int8-1x4 -o out/bench.json
+    python -m bench.cpu --only int8-1x4 --isa avx512 --isa avx2 --threads 1 --cpu-time
 
 Weights are random, cut to 90 % zeros. For each model all engines take turns in one run. At int8, onnxruntime
 runs both our Q/DQ graph and its own quantization of the same float model; OpenVINO reads our Q/DQ graph.
 """
 
 import json
+import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -20,10 +23,11 @@ from pathlib import Path
 import click
 import onnx_ir as ir
 
-from openwork.cli.output import SCHEMA_VERSION, note, print_json, print_table, stages
+from openwork.cli.output import SCHEMA_VERSION, note, print_json, print_line, print_table, stages
 from openwork.demo.peers import Inputs, fastest, onnxruntime_runner, quantized_by_onnxruntime
-from openwork.deploy import InferenceSession, Latency, measure
+from openwork.deploy import InferenceSession, Latency, measure, processor
 from openwork.deploy.compile import compile_model
+from openwork.deploy.library import ISA
 from openwork.files import write_whole
 from openwork.quantization import calibrate, quantize
 from openwork.report import ratio_text, seconds_text
@@ -38,9 +42,13 @@ CALIBRATION_INPUTS = 4
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured of one case; latencies by engine, seconds everywhere."""
+    """What was measured of one case; latencies by engine, seconds everywhere.
+
+    isa: the instruction set of `openwork`; `openwork avx2` and the like are the same library on others.
+    """
 
     case: str
+    isa: str
     compile_seconds: float
     load_seconds: float
     latencies: dict[str, Latency]
@@ -48,7 +56,7 @@ class Row:
     @property
     def peer(self) -> tuple[str, Latency]:
         """The fastest of the others."""
-        return fastest({name: latency for name, latency in self.latencies.items() if name != "openwork"})
+        return fastest({name: latency for name, latency in self.latencies.items() if not name.startswith("openwork")})
 
     @property
     def ratios(self) -> dict[str, float]:
@@ -63,6 +71,8 @@ class Row:
 @click.option("--threads", type=click.IntRange(1, 64), default=2, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=10, show_default=True, help="Turns of each engine.")
 @click.option("--runs", type=click.IntRange(1), default=10, show_default=True, help="Inferences in a turn.")
+@click.option("--isa", "others", multiple=True, help="Measure openwork on this instruction set too.")
+@click.option("--cpu-time", is_flag=True, help="Count the seconds of all cores, not of the clock; for one thread.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Also write the JSON to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the table.")
 def main(
@@ -71,6 +81,8 @@ def main(
     threads: int,
     rounds: int,
     runs: int,
+    others: tuple[str, ...],
+    cpu_time: bool,
     output: Path | None,
     as_json: bool,
 ) -> None:
@@ -78,12 +90,15 @@ def main(
     rows = []
     with stages() as progress, tempfile.TemporaryDirectory() as folder:
         for case in only or CASES:
-            turns = partial(measure, rounds=rounds, runs=runs, progress=partial(progress, case))
+            clock = time.process_time if cpu_time else time.perf_counter
+            turns = partial(measure, rounds=rounds, runs=runs, clock=clock, progress=partial(progress, case))
             progress(case, 0, rounds)
-            rows.append(measure_case(case, model, threads, Path(folder) / case, turns))
+            rows.append(measure_case(case, model, threads, others, Path(folder) / case, turns))
     result = {
         "model": model,
+        "processor": processor(),
         "threads": threads,
+        "cpu_time": cpu_time,
         "sparsity": SPARSITY,
         "rows": [_row_json(row) for row in rows],
     }
@@ -94,9 +109,17 @@ def main(
         print_json(result)
     else:
         print_rows(rows)
+        print_line(f"on {processor()}, {', '.join(dict.fromkeys(row.isa for row in rows))}")
 
 
-def measure_case(case: str, name: str, threads: int, artifact: Path, turns: Callable[..., dict[str, Latency]]) -> Row:
+def measure_case(
+    case: str,
+    name: str,
+    threads: int,
+    others: Sequence[str],
+    artifact: Path,
+    turns: Callable[..., dict[str, Latency]],
+) -> Row:
     """Make the model, compile it, and let all engines take turns on one random input."""
     dtype, weights = case.split("-")
     floats = random_model(name, weights)
@@ -104,12 +127,27 @@ def measure_case(case: str, name: str, threads: int, artifact: Path, turns: Call
     begin = time.perf_counter()
     compile_model(graph, artifact, target=load_target("cpu"), threads=threads)
     compiled = time.perf_counter()
-    with InferenceSession(artifact, threads=threads) as session:
+    with ExitStack() as sessions:
+        session = sessions.enter_context(InferenceSession(artifact, threads=threads))
         loaded = time.perf_counter()
         inputs = next(random_inputs(name, 1))
         engines: dict[str, Callable[[], object]] = {"openwork": partial(session.run, None, inputs)}
+        for isa in others:
+            other = sessions.enter_context(session_on(isa, artifact, threads))
+            engines[f"openwork {isa}"] = partial(other.run, None, inputs)
         engines |= peers(floats, graph, name, inputs, threads)
-        return Row(case, compiled - begin, loaded - compiled, turns(engines))
+        return Row(case, session.isa, compiled - begin, loaded - compiled, turns(engines))
+
+
+def session_on(isa: str, artifact: Path, threads: int) -> InferenceSession:
+    """A session on another instruction set than the best one. Raises: ArtifactError: this processor lacks it."""
+    before = os.environ.get(ISA)
+    os.environ[ISA] = isa
+    try:
+        return InferenceSession(artifact, threads=threads)
+    finally:
+        del os.environ[ISA]
+        os.environ |= {} if before is None else {ISA: before}
 
 
 def random_model(name: str, weights: str) -> ir.Model:

@@ -25,9 +25,8 @@ import onnx_ir as ir
 
 from openwork import __version__
 from openwork.cli.output import SCHEMA_VERSION, note, print_json, stages
-from openwork.demo.measuring import processor
 from openwork.demo.peers import Inputs, onnxruntime_runner
-from openwork.deploy import InferenceSession, Latency, measure
+from openwork.deploy import InferenceSession, Latency, measure, processor
 from openwork.deploy.compile import compile_model
 from openwork.deploy.proof.difference import cosine_distance, difference, value_range
 from openwork.errors import OpenworkError

@@ -108,7 +108,9 @@ def write_artifact(directory: Path) -> Artifact:
     """A complete artifact, except that `inference` is no program."""
     directory.mkdir(exist_ok=True)
     proof = tuple(Difference(tensor.name, 0.0, 0.0, 1.0, 0.0, 1e-6) for tensor in OUTPUTS)
-    artifact = Artifact(directory, "cpu", INPUTS, OUTPUTS, 2, "nchw", 1, 0, proof, ("portable",), Reference("none", ""))
+    artifact = Artifact(
+        directory, "cpu", INPUTS, OUTPUTS, 2, "nchw", 1, 0, proof, "none", ("portable",), Reference("none", "")
+    )
     values = inputs()
     for tensor, value in zip(INPUTS + OUTPUTS, [*values.values(), *expected(values)], strict=True):
         write_tensor(directory, tensor, value)

@@ -1,11 +1,9 @@
 """Step 5: latency beside onnxruntime, interleaved in one run."""
 
-import platform
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import onnx_ir as ir
 
@@ -57,13 +55,3 @@ def _measured(name: str, latencies: dict[str, Latency]) -> Measured:
     peers = {key.removeprefix(prefix): each for key, each in latencies.items() if key.startswith(prefix)}
     peer_name, peer = fastest(peers)
     return Measured(latencies[name], peer, f"onnxruntime, {peer_name}")
-
-
-def processor() -> str:
-    """The processor's name as Linux tells it, or what Python knows."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())

@@ -4,9 +4,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from openwork.demo.building import Network, build_networks
-from openwork.demo.measuring import ROUNDS, RUNS, Measured, measure_beside_onnxruntime, processor
+from openwork.demo.measuring import ROUNDS, RUNS, Measured, measure_beside_onnxruntime
 from openwork.demo.training import Progress, histories, train_networks
-from openwork.deploy import InferenceSession
+from openwork.deploy import InferenceSession, processor
 from openwork.graph import count
 from openwork.report import Layer, Results, Variant, write_report
 from openwork.zoo import load_digits_split

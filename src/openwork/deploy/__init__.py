@@ -7,6 +7,7 @@ or artifacts, and `deploy.proof.compare.compare` holds them against each other.
 
 from openwork.deploy.artifact import Artifact, open_artifact
 from openwork.deploy.bench import Latency, measure
+from openwork.deploy.processor import processor
 from openwork.deploy.proof.difference import Difference, cosine_distance
 from openwork.deploy.proof.verify import Verification, verify
 from openwork.deploy.session import InferenceSession
@@ -21,6 +22,7 @@ __all__ = [
     "cosine_distance",
     "measure",
     "open_artifact",
+    "processor",
     "read_tensor",
     "verify",
 ]

@@ -10,7 +10,8 @@
     manifest.json   versions, sizes and hashes of all of the above, and how well the test went
 
 The manifest holds a seal, its own hash, so that no byte of an artifact can change unnoticed. Bytes depend on
-the model, the options and the seed alone: no time, no path, no order of a hash table.
+the model, the options and the seed alone, those of the manifest also on the processor that proved it: no time, no path,
+no order of a hash table.
 """
 
 import hashlib
@@ -68,6 +69,7 @@ class Artifact:
     threads: that the library uses unless told otherwise.
     seed: of the test inputs.
     proof: each output against its reference, as measured when the model was compiled; the worst of `proved`.
+    processor: the name of the one that `proof` and `proved` come from.
     proved: the instruction sets that were held against it: all that the compiling machine has, best first.
     reference: whose results are right. Where integers are computed, `proof` is beside the interpreter's, which must be
         equal; the interpreter's were held against those of `reference`.
@@ -82,6 +84,7 @@ class Artifact:
     threads: int
     seed: int
     proof: tuple[Difference, ...]
+    processor: str
     proved: tuple[str, ...]
     reference: Reference
 
@@ -129,6 +132,7 @@ def write_manifest(artifact: Artifact) -> None:
         "threads": artifact.threads,
         "seed": artifact.seed,
         "proof": [difference.to_json() for difference in artifact.proof],
+        "processor": artifact.processor,
         "proved": list(artifact.proved),
         "reference": asdict(artifact.reference),
         "files": {name: _fingerprint(artifact.directory / name) for name in artifact.file_names},
@@ -176,6 +180,7 @@ def _artifact_of(directory: Path, manifest: Mapping[str, Any]) -> Artifact:
         int(manifest["threads"]),
         int(manifest["seed"]),
         tuple(Difference.from_json(entry) for entry in manifest["proof"]),
+        str(manifest["processor"]),
         tuple(map(str, manifest["proved"])),
         Reference(**manifest["reference"]),
     )

@@ -16,6 +16,7 @@ from openwork.backends.cpu import CSRC, WIDTHS, StepRecord, build, compile_execu
 from openwork.deploy.artifact import SCHEMA_VERSION, Artifact, canonical, write_manifest
 from openwork.deploy.channels_last import channels_last
 from openwork.deploy.place import check_replaceable
+from openwork.deploy.processor import processor
 from openwork.deploy.proof.difference import Difference, difference, worst
 from openwork.deploy.proof.isolated import IsolatedLibrary, on_each_instruction_set, step_labels
 from openwork.deploy.proof.original import OwnGraph
@@ -89,7 +90,18 @@ def compile_model(
             graph.check(said)  # a mistake of the graph is told rather than what follows from it
         reference = graph.reference(said)
         artifact = Artifact(
-            folder, target.name, inputs, outputs, batch_of(program), layout, threads, seed, proof, proved, reference
+            folder,
+            target.name,
+            inputs,
+            outputs,
+            batch_of(program),
+            layout,
+            threads,
+            seed,
+            proof,
+            processor(),
+            proved,
+            reference,
         )
         _describe(artifact, program.notes, [step.to_json() for step in steps], write_steps(folder, expected))
         _add_inference(folder, target)

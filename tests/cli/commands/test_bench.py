@@ -16,7 +16,9 @@ def test_bench_measures_as_many_runs_as_were_asked_for(
         assert 0 < result["median"] <= result["p90"] <= result["p95"] <= result["p99"] < 1
     assert main(["bench", str(road / "int8"), "--runs", "20"]) == 0
     out = capsys.readouterr().out
-    assert all(heading in out for heading in ("mean", "median", "p90", "p95", "p99", "cv"))
+    assert all(heading in out for heading in ("isa", "mean", "median", "p90", "p95", "p99", "cv"))
+    assert result["isa"] in out
+    assert f"\non {result['processor']}\n" in out
 
 
 def test_bench_warns_of_an_unsteady_machine(

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from openwork.cli.options import PATH, json_option, threads_option
-from openwork.cli.output import note, print_json, print_table, stages
+from openwork.cli.output import note, print_json, print_line, print_table, stages
 
 # Above this coefficient of variation something else uses the machine, and the figures say little.
 UNSTEADY = 0.1
@@ -29,7 +29,7 @@ def command(directory: Path, threads: int | None, runs: int, as_json: bool) -> N
     Example:
       openwork bench deploy --threads 2 --runs 1000
     """
-    from openwork.deploy import InferenceSession, measure
+    from openwork.deploy import InferenceSession, measure, processor
     from openwork.deploy.tensors import read_tensor
     from openwork.report import seconds_text
 
@@ -48,7 +48,15 @@ def command(directory: Path, threads: int | None, runs: int, as_json: bool) -> N
     if latency.cv > UNSTEADY:
         note(f"warning: latency varies by {latency.cv:.0%}; stop what else uses the machine and measure again")
     if as_json:
-        print_json({"artifact": str(directory), "isa": isa, "threads": used, **asdict(latency)})
+        print_json(
+            {
+                "artifact": str(directory),
+                "processor": processor(),
+                "isa": isa,
+                "threads": used,
+                **asdict(latency),
+            }
+        )
         return
     print_table(
         ("artifact", "isa", "threads", "runs", "mean", "median", "p90", "p95", "p99", "cv"),
@@ -64,3 +72,4 @@ def command(directory: Path, threads: int | None, runs: int, as_json: bool) -> N
         ],
         left=2,
     )
+    print_line(f"on {processor()}")
