@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from openwork.backends.cpu.compiler import compile_executable, find_compiler
+from openwork.backends.cpu.compiler import Source, compile_executable, find_compiler
 from openwork.backends.cpu.kernels import CSRC
 from openwork.deploy.artifact import Artifact, Reference, canonical, write_manifest
 from openwork.deploy.proof.difference import Difference
@@ -99,8 +99,8 @@ def library(source: str = SOURCE) -> bytes:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "deploy.c"
         path.write_text(source)
-        flags = ("-shared", "-fPIC", "-ffp-contract=off", f"-I{CSRC / 'include'}")
-        compile_executable(find_compiler(load_target("cpu").triple), [path], path.with_suffix(".so"), flags=flags)
+        code = Source(path, ("-shared", "-fPIC", "-ffp-contract=off"), (CSRC / "include",))
+        compile_executable(find_compiler(load_target("cpu").triple), code, path.with_suffix(".so"))
         return path.with_suffix(".so").read_bytes()
 
 

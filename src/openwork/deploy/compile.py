@@ -12,7 +12,16 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from openwork.backends.cpu import CSRC, WIDTHS, StepRecord, build, compile_executable, find_compiler, result_span
+from openwork.backends.cpu import (
+    CSRC,
+    WIDTHS,
+    Source,
+    StepRecord,
+    build,
+    compile_executable,
+    find_compiler,
+    result_span,
+)
 from openwork.deploy.artifact import SCHEMA_VERSION, Artifact, canonical, write_manifest
 from openwork.deploy.channels_last import channels_last
 from openwork.deploy.place import check_replaceable
@@ -246,14 +255,16 @@ def _add_inference(folder: Path, target: Target) -> None:
         shutil.copyfile(CSRC / "inference" / name, folder / name)
     compile_executable(
         find_compiler(target.triple),
-        [CSRC / "inference" / "inference.cpp"],  # compilers stumble over odd names of `folder`
-        folder / "inference",
-        # Without the prefix, __FILE__ is the same on every machine.
-        flags=(
-            "-std=c++17",
-            "-fno-exceptions",
-            "-fno-rtti",
-            f"-I{CSRC.resolve() / 'include'}",
-            f"-fmacro-prefix-map={CSRC.resolve() / 'inference'}/=",
+        Source(
+            CSRC / "inference" / "inference.cpp",  # compilers stumble over odd names of `folder`
+            # Without the prefix, __FILE__ is the same on every machine.
+            (
+                "-std=c++17",
+                "-fno-exceptions",
+                "-fno-rtti",
+                f"-fmacro-prefix-map={CSRC.resolve() / 'inference'}/=",
+            ),
+            (CSRC / "include",),
         ),
+        folder / "inference",
     )

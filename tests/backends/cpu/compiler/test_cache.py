@@ -44,6 +44,17 @@ def test_whatever_lies_in_the_place_of_a_file_is_not_taken_for_it():
     assert load("odd") is None
 
 
+def test_what_was_not_used_for_longest_goes_when_it_becomes_too_much(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENWORK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(caching, "MOST", 350)
+    for number in range(3):
+        store(str(number), bytes(100 - 32))
+        os.utime(caching._place(str(number)), (number, number))
+    assert load("0") is not None  # used just now
+    store("3", bytes(100 - 32))
+    assert [load(str(number)) is not None for number in range(4)] == [True, False, True, True]
+
+
 def test_a_cache_that_cannot_be_written_keeps_nothing_and_says_so_only_of_scratch(monkeypatch):
     def full(path, content):
         raise ArtifactError("full")

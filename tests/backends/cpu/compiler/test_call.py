@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,8 @@ def compiler(tmp_path, monkeypatch):
     """A shell script in the compiler's place."""
 
     def make(text):
+        for name in ("any.c", "any.o"):
+            (tmp_path / name).touch()
         path = tmp_path / "cc"
         path.write_text(f"#!/bin/sh\n{text}\n")
         path.chmod(0o755)
@@ -78,14 +81,13 @@ def test_a_compiler_that_hangs_is_ended_with_its_children(tmp_path, compiler, mo
     monkeypatch.setattr(calling, limit, 1.0)
     hanging = compiler(f"({text}) & echo $! > {tmp_path}/child; wait")
     with pytest.raises(BuildError, match=f"C compiler {told} . s on any and was ended; end others"):
-        compile_executable(hanging, [tmp_path / "any.c"], tmp_path / "any")
+        compile_executable(hanging, Source(tmp_path / "any.c"), tmp_path / "any")
     assert gone(int((tmp_path / "child").read_text()))
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_no_compiler_outlives_a_killed_compilation(tmp_path, compiler, number):
     compiler(f"sleep 1000 & echo $! > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/child; wait")
-    (tmp_path / "any.c").touch()
     program = (
         "from pathlib import Path\n"
         "from openwork.backends.cpu.compiler import Source, compile_objects, find_compiler\n"
@@ -126,12 +128,14 @@ def test_libraries_that_a_compiler_built_are_kept_and_built_again_when_damaged(t
     )
 
     def linked():
+        (tmp_path / "any.o").write_text(str(next(numbers)))  # another library each time
         link_library(builder, [tmp_path / "any.o"], tmp_path / "any.so")
         assert (tmp_path / "any.so").read_text() == "sound\n"
         return len((tmp_path / "built").read_text())
 
+    numbers = count()
     assert [linked(), linked()] == [1, 1]
-    (kept,) = (cache / "kept").iterdir()
+    [kept] = [path for path in (cache / "kept").iterdir() if b"library.a" in path.read_bytes()]
     content = kept.read_bytes()
     assert content.count(b"sound") == 1 and b"only" not in content
     for number, damaged in enumerate((content.replace(b"sound", b"bound"), b"", content[:-1]), 2):

@@ -1,6 +1,7 @@
 """Objects, which are compiled once, and what a failing compiler says."""
 
 import random
+import subprocess
 
 import pytest
 
@@ -10,7 +11,9 @@ from openwork.backends.cpu.compiler import (
     compile_executable,
     compile_objects,
     find_compiler,
+    link_library,
 )
+from openwork.backends.cpu.compiler import call as calling
 from openwork.backends.cpu.compiler import compile as compiling
 from openwork.errors import BuildError
 from openwork.targets import load_target
@@ -37,7 +40,7 @@ def test_objects_are_compiled_once_and_again_when_a_header_changes(tmp_path, mon
     source = Source(code, (), (include,))
     first = compiled(tmp_path, source)
     with monkeypatch.context() as patch:
-        patch.setattr(compiling, "compile_object", None)  # is not called
+        patch.setattr(compiling, "call", None)  # is not called
         assert compiled(tmp_path, source) == first
     (include / "answer.h").write_text("#define ANSWER 43\n")
     assert compiled(tmp_path, source) != first
@@ -68,6 +71,24 @@ def test_a_damaged_object_in_the_cache_is_compiled_again(tmp_path, cache):
         assert file.read_bytes() == sound
 
 
+def test_a_library_and_a_program_are_linked_once_and_can_be_run(tmp_path, monkeypatch):
+    code = tmp_path / "one.c"
+    compiler = tmp_path / "cc"
+    compiler.write_text('#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done; echo "#!/bin/sh\nexit 7" > "$2"\n')
+    compiler.chmod(0o755)
+    monkeypatch.setenv("OPENWORK_CC", str(compiler))
+    for text in ("one", "two"):
+        code.write_text(text)
+        for _ in range(2):
+            link_library(find_compiler(TRIPLE), [code], tmp_path / "one.so")
+            compile_executable(find_compiler(TRIPLE), Source(code), tmp_path / "one")
+            assert subprocess.run([tmp_path / "one.so"]).returncode == 7
+            assert subprocess.run([tmp_path / "one"]).returncode == 7
+            (tmp_path / "one").unlink()
+            monkeypatch.setattr(compiling, "call", None)
+        monkeypatch.setattr(compiling, "call", calling.call)
+
+
 def test_an_error_names_the_file_and_the_first_cause(tmp_path, cache):
     code = tmp_path / "broken.c"
     code.write_text("int broken(void) { return undeclared; }\n")
@@ -81,6 +102,7 @@ def test_a_compiler_that_writes_nothing_has_failed(tmp_path, monkeypatch):
     silent = tmp_path / "silent"
     silent.write_text("#!/bin/sh\nexit 0\n")
     silent.chmod(0o755)
+    (tmp_path / "any.c").touch()
     monkeypatch.setenv("OPENWORK_CC", str(silent))
     with pytest.raises(BuildError, match="C compiler failed on program"):
-        compile_executable(find_compiler(TRIPLE), [tmp_path / "any.c"], tmp_path / "program")
+        compile_executable(find_compiler(TRIPLE), Source(tmp_path / "any.c"), tmp_path / "program")

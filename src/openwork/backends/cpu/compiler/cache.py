@@ -14,6 +14,8 @@ from pathlib import Path
 from openwork.errors import ArtifactError, BuildError
 from openwork.files import read_regular, temporary_directory, write_whole
 
+MOST = 1 << 30  # bytes that are kept
+
 _DIGEST = 32  # bytes
 
 
@@ -60,13 +62,23 @@ def load(key: str) -> bytes | None:
     except OSError:
         return None
     content = stored[_DIGEST:]
-    return content if stored[:_DIGEST] == _digest(key, content) else None
+    if stored[:_DIGEST] != _digest(key, content):
+        return None
+    with suppress(OSError):
+        os.utime(_place(key))  # used: among the last to go
+    return content
 
 
 def store(key: str, content: bytes) -> None:
-    """Keep something for a key, if it can be written."""
-    with suppress(ArtifactError):
+    """Keep something for a key, if it can be written; what was not used for longest goes, if it is too much."""
+    with suppress(ArtifactError, OSError):
         write_whole(_place(key), _digest(key, content) + content)
+        kept = [(path, path.stat()) for path in _place(key).parent.iterdir()]
+        excess = sum(state.st_size for _, state in kept) - MOST
+        for path, state in sorted(kept, key=lambda each: each[1].st_mtime_ns):
+            if excess > 0:
+                path.unlink()
+                excess -= state.st_size
 
 
 def _place(key: str) -> Path:

@@ -1,4 +1,4 @@
-"""C to objects, libraries and programs; objects are kept under the hash of all that made them."""
+"""C to objects, libraries and programs; what they become is kept under the hash of all that made it."""
 
 import hashlib
 import os
@@ -36,65 +36,71 @@ class Source:
 
 
 def compile_objects(compiler: Compiler, sources: Sequence[Source], folder: Path) -> list[Path]:
-    """Compile C files to objects, in parallel; what is in the cache already is not compiled again.
+    """Compile C files to objects, in parallel.
 
     Args:
         folder: where the objects are put, by number.
     Returns: one object for each source, in order.
     Raises: BuildError: the compiler fails; its first error is in the message.
     """
-    headers = {include: _headers(include) for include in {source.include for source in sources}}
     stop = Event()
-
-    def compiled(index: int) -> Path:
-        source, output = sources[index], folder / f"{index}.o"
-        key = _key(compiler, source, headers[source.include])
-        content = load(key)
-        if content is not None:
-            output.write_bytes(content)
-        else:
-            compile_object(compiler, source, output, stop=stop)
-            store(key, output.read_bytes())
-        return output
-
+    outputs = [folder / f"{index}.o" for index in range(len(sources))]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         try:
-            return list(pool.map(compiled, range(len(sources))))
+            list(pool.map(lambda source, output: compile_object(compiler, source, output, stop=stop), sources, outputs))
         except BaseException:
             stop.set()
             raise
+    return outputs
 
 
 def compile_object(compiler: Compiler, source: Source, output: Path, *, stop: Event | None = None) -> None:
-    """Compile one C file that is not worth caching, or give up when `stop` is set. Raises: BuildError."""
-    include = [f"-I{path.resolve()}" for path in source.include]
-    arguments = ["-c", *C_FLAGS, *source.flags, *include, str(source.path.resolve()), "-o", output.name]
-    call(compiler, arguments, output, source.path.name, stop=stop)
+    """Compile one C file, or give up when `stop` is set. Raises: BuildError."""
+    flags = ("-c", *C_FLAGS, *source.flags)
+    if not _kept(key := _key(compiler, flags, *_read(source)), output):
+        call(compiler, [*flags, *_paths(source), "-o", output.name], output, source.path.name, stop=stop)
+        store(key, output.read_bytes())
 
 
 def link_library(compiler: Compiler, objects: Sequence[Path], output: Path) -> None:
     """Link objects to a stripped shared library. Raises: BuildError."""
-    names = [str(path.resolve()) for path in objects]
-    arguments = ["-shared", "-s", "-Wl,-z,defs", *names, "-o", output.name, "-lpthread", "-lm"]
-    call(compiler, arguments, output, output.name, links=True)
+    flags = ("-shared", "-s", "-Wl,-z,defs", "-lpthread", "-lm")
+    if not _kept(key := _key(compiler, (*flags, output.name), *(path.read_bytes() for path in objects)), output):
+        names = [str(path.resolve()) for path in objects]
+        call(compiler, [*flags[:3], *names, "-o", output.name, *flags[3:]], output, output.name, links=True)
+        store(key, output.read_bytes())
+    output.chmod(0o755)
 
 
-def compile_executable(compiler: Compiler, sources: Sequence[Path], output: Path, *, flags: Sequence[str] = ()) -> None:
-    """Compile C or C++ files (no C++ standard library) to a stripped executable. Raises: BuildError."""
-    names = [str(path.resolve()) for path in sources]
-    arguments = ["-O2", "-s", *flags, *names, "-o", output.name, "-ldl", "-lpthread"]
-    call(compiler, arguments, output, output.name, links=True)
+def compile_executable(compiler: Compiler, source: Source, output: Path) -> None:
+    """Compile a C or C++ file (no C++ standard library) to a stripped executable. Raises: BuildError."""
+    flags = ("-O2", "-s", *source.flags, "-ldl", "-lpthread")
+    if not _kept(key := _key(compiler, flags, *_read(source)), output):
+        arguments = [*flags[:-2], *_paths(source), "-o", output.name, *flags[-2:]]
+        call(compiler, arguments, output, output.name, links=True)
+        store(key, output.read_bytes())
+    output.chmod(0o755)
 
 
-def _key(compiler: Compiler, source: Source, headers: bytes) -> str:
-    """The hash of all that an object is made of."""
-    key = hashlib.sha256()
-    for part in (compiler.identity, *C_FLAGS, *source.flags, source.path.name):
-        key.update(part.encode() + b"\0")
-    key.update(source.path.read_bytes() + b"\0" + headers)
-    return f"object {key.hexdigest()}"
+def _kept(key: str, output: Path) -> bool:
+    """Whether the cache has had the output, which then is there."""
+    content = load(key)
+    if content is not None:
+        output.write_bytes(content)
+    return content is not None
 
 
-def _headers(include: tuple[Path, ...]) -> bytes:
-    """All headers that a source may include, one behind another."""
-    return b"\0".join(header.read_bytes() for path in include for header in sorted(path.glob("*.h")))
+def _key(compiler: Compiler, flags: Sequence[str], *contents: bytes) -> str:
+    """The hash of all that makes an output: of each part, so that no two lists of parts look the same."""
+    parts = [compiler.identity.encode(), *(flag.encode() for flag in flags), b"", *contents]
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+
+
+def _read(source: Source) -> list[bytes]:
+    """The text of a source, its name, and all headers that it may include."""
+    headers = [header.read_bytes() for path in source.include for header in sorted(path.glob("*.h"))]
+    return [source.path.name.encode(), source.path.read_bytes(), *headers]
+
+
+def _paths(source: Source) -> list[str]:
+    return [*(f"-I{path.resolve()}" for path in source.include), str(source.path.resolve())]
