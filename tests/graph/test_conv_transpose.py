@@ -2,7 +2,7 @@
 
 import pytest
 
-from openwork.graph import TransposedAxis, settle_pads, transposed_axes
+from openwork.graph import TransposedAxis, settle_transposed_pads, transposed_axes
 from tests.models import Writer
 
 
@@ -31,7 +31,7 @@ def test_pads_follow_from_attributes(attributes: dict[str, object], size: int, p
         "ConvTranspose", writer.input("x", (1, 1, 4)), writer.input("w", (1, 1, 3)), strides=[2], **attributes
     )
     node = writer.model(y).graph.node(0)
-    assert settle_pads(node, [3]) == any(name in attributes for name in ("auto_pad", "output_shape"))
-    assert not settle_pads(node, [3])
+    assert settle_transposed_pads(node, [3]) == any(name in attributes for name in ("auto_pad", "output_shape"))
+    assert not settle_transposed_pads(node, [3])
     dilation = node.attributes.get_ints("dilations", [1])[0]
     assert transposed_axes(node, [3]) == [TransposedAxis(4, size, 2, dilation, 3, pad)]

@@ -37,6 +37,16 @@ def whole(writer: Writer, *numbers: int) -> str:
     return writer.constant(np.array(numbers, np.int64))
 
 
+@pytest.mark.parametrize("step", [-1, -2, 1])
+def test_a_slice_may_start_in_front_of_the_first_element(step: int) -> None:
+    """And go back from it: ONNX takes the first element then, Python none."""
+    writer = Writer()
+    x = writer.input("x", (4, 2))
+    ends = -9 if step < 0 else 3
+    y = writer.op("Slice", x, *(whole(writer, each) for each in (-7, ends, 0, step)), name="y")
+    check(writer.model(y))
+
+
 @some
 @given(st.data(), shapes, dtypes)
 def test_slice(data: st.DataObject, shape: tuple[int, ...], dtype: str) -> None:

@@ -11,6 +11,7 @@ from hypothesis import assume, given, settings
 from openwork.errors import UnsupportedError
 from openwork.graph import evaluate, static_shape
 from openwork.lowering import interpreter, lower
+from openwork.passes import infer_shapes
 from tests.models import Writer, random_inputs
 
 
@@ -28,7 +29,9 @@ def test_automatic_padding(operator: str, auto_pad: str) -> None:
     x = writer.input("x", (1, 2, 7, 8))
     attributes: dict[str, Any] = {"auto_pad": auto_pad, "strides": [2, 3], "kernel_shape": [4, 3]}
     weight = [writer.constant(writer.normal(3, 2, 4, 3))] if operator == "Conv" else []
-    assert_agrees(writer.model(writer.op(operator, x, *weight, name="y", **attributes)))
+    model = writer.model(writer.op(operator, x, *weight, name="y", **attributes))
+    infer_shapes(model)
+    assert_agrees(model)
 
 
 @pytest.mark.parametrize("operator", ["MaxPool", "AveragePool"])

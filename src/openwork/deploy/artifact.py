@@ -98,7 +98,7 @@ class Artifact:
         return list(self._description()["steps"])
 
     def notes(self) -> list[str]:
-        """One line for each quantized layer that computes in float nevertheless, and why."""
+        """One line for each quantized layer that computes in float nevertheless, and why; dynamic ones too."""
         return list(self._description()["notes"])
 
     def step_proof(self) -> list[dict[str, Any]]:

@@ -35,7 +35,7 @@ from openwork.deploy.tensors import QUANTIZED, TensorFile, random_inputs, write_
 from openwork.errors import BuildError, ModelError, TargetError, VerificationError
 from openwork.files import whole_directory, write_whole
 from openwork.frontends import input_specs
-from openwork.graph import Rounding, evaluate, rounding_of, static_shape
+from openwork.graph import Rounding, dynamic_layers, dynamic_note, evaluate, rounding_of, static_shape
 from openwork.lowering import Program, batch_of, interpreter, lower
 from openwork.targets import Target
 
@@ -76,6 +76,7 @@ def compile_model(
     _check(target, rounding_of(model), threads, layout)
     _check_sizes(model)
     quantizations = {tensor.name: tensor.quantization for tensor in input_specs(model)}
+    dynamic = dynamic_layers(model)
     if layout == "nhwc":
         model = channels_last(model)
     program = lower(model, WIDTHS)
@@ -87,7 +88,9 @@ def compile_model(
         values = random_inputs(inputs, seed)
         mixed = Arithmetic.REQUANTIZED in arithmetic(program).values()
         references = _references(model, program, values, [step.output for step in program.steps] if mixed else [])
-        graph = OwnGraph(program, {name: references[name] for name in program.outputs}, layout, rounding_of(model))
+        graph = OwnGraph(
+            program, {name: references[name] for name in program.outputs}, layout, rounding_of(model), bool(dynamic)
+        )
         said = graph.ask(original, values)
         references |= graph.replaced(said)
         expected = expected_steps(program, references) if mixed else []
@@ -112,7 +115,8 @@ def compile_model(
             proved,
             reference,
         )
-        _describe(artifact, program.notes, [step.to_json() for step in steps], write_steps(folder, expected))
+        notes = [*program.notes, *map(dynamic_note, dynamic)]
+        _describe(artifact, notes, [step.to_json() for step in steps], write_steps(folder, expected))
         _add_inference(folder, target)
         write_manifest(artifact)
     return replace(artifact, directory=directory)

@@ -1,7 +1,8 @@
 """What the in-memory network means: constants, shapes, quantization, cost, and what it computes."""
 
-from openwork.graph.conv_transpose import TransposedAxis, settle_pads, transposed_axes
+from openwork.graph.conv_transpose import TransposedAxis, settle_transposed_pads, transposed_axes
 from openwork.graph.count import LayerCount, count, count_known, metadata, total, weight_of
+from openwork.graph.dynamic import dynamic_layers, dynamic_note, set_dynamic_layers
 from openwork.graph.evaluate import Evaluator, evaluate
 from openwork.graph.model import (
     IR_VERSION,
@@ -29,12 +30,15 @@ __all__ = [
     "constant",
     "count",
     "count_known",
+    "dynamic_layers",
+    "dynamic_note",
     "evaluate",
     "example_shape",
     "metadata",
     "rounding_of",
+    "set_dynamic_layers",
     "set_rounding",
-    "settle_pads",
+    "settle_transposed_pads",
     "static_shape",
     "total",
     "transposed_axes",

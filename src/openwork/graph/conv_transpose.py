@@ -23,7 +23,7 @@ class TransposedAxis:
     pad: int
 
 
-def settle_pads(node: ir.Node, kernel: Sequence[int]) -> bool:
+def settle_transposed_pads(node: ir.Node, kernel: Sequence[int]) -> bool:
     """Write the pads of a ConvTranspose as numbers, in place.
 
         before: ConvTranspose<auto_pad="SAME_UPPER", strides=[2], output_padding=[1]>(x[1, 1, 4], w[1, 1, 3])
@@ -78,7 +78,7 @@ def transposed_axes(node: ir.Node, kernel: Sequence[int]) -> list[TransposedAxis
 
     Args:
         kernel: weights along each dimension.
-    Requires: `settle_pads` was called.
+    Requires: `settle_transposed_pads` was called.
     Source: ONNX's specification of ConvTranspose.
     """
     x = node.inputs[0]

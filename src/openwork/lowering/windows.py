@@ -74,6 +74,10 @@ def _padding(node: ir.Node, axis: int, rank: int, needed: int) -> tuple[int, int
             return pads[axis], pads[axis + rank]
         case "VALID":
             return 0, 0
+        case "SAME_UPPER" | "SAME_LOWER" if node.op_type != "Conv":  # `passes.settle_pads` left it
+            raise Unsupported(
+                "auto_pad SAME with windows so far apart or so large is read in different ways; give pads"
+            )
         case "SAME_UPPER":
             return half, rest
         case "SAME_LOWER":

@@ -9,7 +9,8 @@ from onnxscript.optimizer._constant_folding import FoldConstantsPass, Replacemen
 from openwork.errors import ModelError
 from openwork.graph import constant
 from openwork.guarded import RefusedError, compute
-from openwork.passes.infer_shapes import MOST_DIMENSIONS, has_known_inputs, infer, name_of, settle
+from openwork.passes.infer_shapes import MOST_DIMENSIONS, has_known_inputs, infer, name_of
+from openwork.passes.settle_pads import settle_pads
 from openwork.passes.work import work
 
 # These carry what quantization is about; folding them would turn integer weights back into floats.
@@ -62,7 +63,7 @@ class _Folding(FoldConstantsPass):
 
     def _do_inference(self, node: ir.Node) -> None:
         if has_known_inputs(node):
-            settle(node)
+            settle_pads(node)
         try:
             types = infer(node, self._model)
         except RefusedError:

@@ -8,8 +8,9 @@ import onnx
 import onnx_ir as ir
 
 from openwork.errors import ModelError, one_line
-from openwork.graph import constant, settle_pads
+from openwork.graph import constant
 from openwork.guarded import RefusedError, infer_node
+from openwork.passes.settle_pads import settle_pads
 
 # ONNX defines these by functions, and has no rule for what they give: a tensor like their first input.
 _LIKE_THEIR_INPUT = ("GroupNormalization", "MeanVarianceNormalization")
@@ -33,15 +34,15 @@ def infer_shapes(model: ir.Model) -> bool:
 
     Requires: static inputs, constants folded, nodes in topological order.
     Ensures: every value has a static shape and a dtype, but for what follows from shapes that depend on data or
-        from operators that ONNX does not define. `lower` lists those nodes, with all else it does not take. The pads of
-        ConvTranspose are numbers.
+        from operators that ONNX does not define. `lower` lists those nodes, with all else it does not take. Pads are
+        numbers where `settle_pads` says so.
     Raises: ModelError: a node contradicts its inputs.
     """
     changed = _describe_initializers(model)
     for node in model.graph:
         if has_known_inputs(node):
             _check_channels(node)
-            changed |= settle(node)
+            changed |= settle_pads(node)
             changed |= _infer(node, model)
     return changed
 
@@ -79,19 +80,6 @@ def _infer(node: ir.Node, model: ir.Model) -> bool:
         if shape is not None and output.shape != shape:
             output.shape, changed = shape, True
     return changed
-
-
-def settle(node: ir.Node) -> bool:
-    """Attributes that ONNX's rules read otherwise than everybody else become plain numbers first."""
-    weight = node.inputs[1] if node.op_type == "ConvTranspose" and len(node.inputs) > 1 else None
-    if node.domain != "" or weight is None or weight.shape is None or len(weight.shape) < 3:
-        return False
-    x, kernel = node.inputs[0], list(weight.shape.numpy()[2:])
-    attributes = node.attributes
-    lists = [attributes.get_ints(name, kernel) for name in ("strides", "dilations", "output_padding")]
-    if x is None or x.shape is None or len(x.shape) != len(weight.shape) or any(len(n) != len(kernel) for n in lists):
-        return False  # ONNX's rules tell what is wrong
-    return len(attributes.get_ints("output_shape", kernel)) >= len(kernel) and settle_pads(node, kernel)
 
 
 def _check_channels(node: ir.Node) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from openwork.graph import rounding_of, set_rounding
+from openwork.graph import dynamic_layers, rounding_of, set_dynamic_layers, set_rounding
 
 
 def strip_metadata(model: ir.Model) -> bool:
@@ -13,11 +13,11 @@ def strip_metadata(model: ir.Model) -> bool:
         before: Conv {"pkg.torch.onnx.stack_trace": 'File "/home/me/net.py", line 3, ...'}
         after:  Conv
 
-    Exporters leave hundreds of source lines and machine paths there. Names and numbers stay, and how
-    the model's integers round.
+    Exporters leave hundreds of source lines and machine paths there. Names and numbers stay, how the model's integers
+    round, and which layers are dynamic.
 
     Requires: nothing.
-    Ensures: no doc string and no metadata but the rounding on the model, its graphs and functions, and their nodes,
+    Ensures: no doc string and no metadata but these two on the model, its graphs and functions, and their nodes,
         attributes, values and tensors.
     """
     owners: list[Any] = [*model.graphs(), *model.functions.values()]
@@ -27,11 +27,13 @@ def strip_metadata(model: ir.Model) -> bool:
         parts += [graph, *graph.inputs]
         for node in graph:
             parts += [node, *node.outputs, *node.attributes.values()]
-    rounding = rounding_of(model)
-    set_rounding(model, "float32")  # set aside: it is no remark
+    rounding, dynamic = rounding_of(model), dynamic_layers(model)
+    set_rounding(model, "float32")  # set aside: they are no remarks
+    set_dynamic_layers(model, [])
     # Lists, not generators: any() would stop at the first part that had something to clear.
     changed = any([_clear(part) for part in parts] + [_clear_tensor(value) for value in initializers])
     set_rounding(model, rounding)
+    set_dynamic_layers(model, dynamic)
     return changed
 
 

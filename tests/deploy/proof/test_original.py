@@ -11,6 +11,7 @@ import onnx_ir as ir
 import pytest
 
 from openwork.cli import main
+from openwork.deploy import InferenceSession
 from openwork.deploy.artifact import Reference, open_artifact
 from openwork.deploy.compile import compile_model
 from openwork.deploy.proof import original as running
@@ -22,6 +23,7 @@ from openwork.graph import evaluate
 from openwork.lowering import interpreter, lower
 from openwork.passes import canonicalise
 from openwork.targets import load_target
+from tests.frontends.tflite_files import File, Operator
 from tests.models import Writer, quantized, random_inputs, residual_net
 
 ONNXRUNTIME = f"onnxruntime {version('onnxruntime')}"
@@ -229,3 +231,35 @@ def test_compile_tells_which_reference_was_used(tmp_path: Path, capsys: pytest.C
     told = capsys.readouterr()
     assert json.loads(told.out)["reference"] == {"name": FILE.name, "why": ""}
     assert f"reference: {FILE.name}\n" in told.err
+
+
+# ---- TFLite ----
+
+
+def hybrid(path: Path) -> Path:
+    """A FULLY_CONNECTED of floats with weights of 8 bits."""
+    rng = np.random.default_rng(0)
+    file = File()
+    x = file.add("x", (1, 16), "float32")
+    weight = file.add("w", (4, 16), "int8", rng.integers(-127, 128, (4, 16), np.int8), [0.01], [0])
+    y = file.add("y", (1, 4), "float32")
+    file.operators.append(Operator("FULLY_CONNECTED", [x, weight, -1], [y], "FullyConnectedOptions"))
+    file.inputs, file.outputs = [x], [y]
+    path.write_bytes(file.content())
+    return path
+
+
+def test_layers_that_tflite_quantizes_as_it_runs_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, folder = hybrid(tmp_path / "model.tflite"), tmp_path / "deploy"
+    assert main(["compile", str(path), "-o", str(folder), "--json"]) == 0
+    told = capsys.readouterr()
+    (note,) = json.loads(told.out)["notes"]
+    assert note.startswith("fully_connected_0 computes in float32: TFLite would quantize what it is fed")
+    assert json.loads(told.out)["reference"]["name"].startswith("original file with ai-edge-litert ")
+    x = random_inputs(canonical(path), seed=3)["x"]
+    (right,) = said(path, x).outputs
+    with InferenceSession(folder) as session:
+        (result,) = session.run(None, {"x": x})
+    assert 0 < np.abs(result - right).max() < 0.03 * np.ptp(right)
+    assert main(["compare", str(path), str(folder)]) == 0
+    assert "fully_connected_0 computes in float32" in capsys.readouterr().err

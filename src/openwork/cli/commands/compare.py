@@ -64,6 +64,7 @@ def command(
     from openwork.deploy.networks import OnnxNetwork, open_networks
     from openwork.deploy.proof.compare import compare
     from openwork.errors import VerificationError
+    from openwork.graph import dynamic_layers, dynamic_note
 
     if inputs:
         refuse_idle(("seed",), "--input is given")
@@ -76,6 +77,8 @@ def command(
             comparison = compare(one, other, values, seed=seed, within=within)
     for path, network in models.items():
         note(f"note: {path}: {network.reference}")
+        for layer in dynamic_layers(network.model):
+            note(f"note: {path}: {dynamic_note(layer)}")
     diverging = comparison.first_diverging
     if as_json:
         references = {path: asdict(network.reference) for path, network in models.items()}

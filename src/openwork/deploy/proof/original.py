@@ -32,6 +32,9 @@ from openwork.lowering import Program
 # Seconds after which a runtime is taken to hang.
 PATIENCE = 1800.0
 
+# As a fraction of the range of an output: what quantizing activations to 8 bits may cost.
+DYNAMIC = 0.1
+
 
 @dataclass(frozen=True)
 class Said:
@@ -54,12 +57,14 @@ class OwnGraph:
     """What openwork made of a model, and what that gives.
 
     results: of each output, in the layout. layout: `nchw` or `nhwc`. rounding: of the model.
+    dynamic: whether the original quantizes while it runs, where openwork computes in floats.
     """
 
     program: Program
     results: Mapping[str, Array]
     layout: str
     rounding: Rounding = "float32"
+    dynamic: bool = False
 
     def ask(self, original: Path | ir.Model | None, inputs: Mapping[str, Array]) -> Said | str:
         """What the original gives, in the layout, or why nobody can say. inputs: by name, in the layout.
@@ -78,7 +83,7 @@ class OwnGraph:
 
     def replaced(self, said: Said | str) -> dict[str, Array]:
         """Those of the original's results that the library itself is held against: sums of floats."""
-        if isinstance(said, str) or said.halves:
+        if isinstance(said, str) or said.halves or self.dynamic:
             return {}
         behind = arithmetic(self.program)
         floats = [behind[name] is Arithmetic.FLOAT and not self._quantized for name in self.results]
@@ -104,6 +109,8 @@ class OwnGraph:
 
     def _allowed(self, right: Array, halves: bool) -> float:
         """As floats and integers may differ that are computed in another order or with other roundings."""
+        if self.dynamic:
+            return DYNAMIC * value_range(right)
         loose = self._quantized or halves
         return TOLERANCES[Arithmetic.REQUANTIZED if loose else Arithmetic.FLOAT] * value_range(right)
 

@@ -11,11 +11,15 @@ from openwork.frontends.tflite.draft import OPSET, Draft, Unsupported
 from openwork.frontends.tflite.network import Network, Operator
 from openwork.frontends.tflite.operators import OPERATORS
 from openwork.frontends.tflite.read import read_network
-from openwork.graph import set_rounding
+from openwork.graph import set_dynamic_layers, set_rounding
 from openwork.passes import infer_shapes
 
 # What numbers that contradict each other make a rule raise: there are more ways than are worth naming.
 _CONTRADICTIONS = (IndexError, ValueError, TypeError, ArithmeticError)
+
+
+# Layers that TFLite has kernels for that mix floats and integers.
+_DYNAMIC = ("BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
 def load_tflite(path: Path) -> ir.Model:
@@ -24,7 +28,8 @@ def load_tflite(path: Path) -> ir.Model:
     Inputs and outputs are those of the file: their names, dtypes and layout (NHWC for images). Inside, operators on
     images are ONNX's own, between Transpose nodes. Quantized tensors keep their scales and zero points bit for
     bit; what computes on them stands between DequantizeLinear and QuantizeLinear, and the model asks for
-    `q31` rounding. An open batch has size 1.
+    `q31` rounding. Layers that TFLite quantizes as it runs are in floats, and listed (`graph.dynamic_layers`). An open
+    batch has size 1.
 
     Raises: ModelError: the file is missing or damaged, has dynamic shapes, state, several graphs, sparse tensors, or
         weights that are NaN or infinite. UnsupportedError: it has operators that openwork does not take.
@@ -55,7 +60,16 @@ def _model(draft: Draft) -> ir.Model:
     model = ir.Model(graph, ir_version=10)
     if any(tensor.quantized for tensor in network.tensors if tensor.data is None):
         set_rounding(model, "q31")
+    set_dynamic_layers(model, [op.label for op in network.operators if _is_dynamic(op, network)])
     return model
+
+
+def _is_dynamic(op: Operator, network: Network) -> bool:
+    """Whether TFLite quantizes what a layer is fed while it runs: floats that meet weights of 8 bits."""
+    if op.name not in _DYNAMIC or len(op.inputs) < 2 or min(op.inputs[:2]) < 0:
+        return False
+    x, weight = (network.tensors[index] for index in op.inputs[:2])
+    return x.dtype == "float32" and weight.quantized
 
 
 def _convert(network: Network, draft: Draft) -> None:

@@ -66,6 +66,7 @@ def _slice(node: ir.Node, draft: Draft) -> Sequence[Step]:
     steps = integers(node, draft, 4, "steps", [1] * len(starts))
     ranges = [range(size) for size in shape]
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=False):  # all axes may be more than needed
+        start = max(start, -len(ranges[axis]))  # Python takes nothing where steps go back from in front of the first
         ranges[axis] = ranges[axis][slice(start, end, step)]
     parts = Composition(node, draft)
     return parts.end(sliced(parts, input_name(node), ranges))
