@@ -243,6 +243,37 @@ def largest(road: Road, x: str, shape: Shape) -> None:
         road.node("Gather", x, index, axis=axis)
 
 
+def foremost(road: Road, x: str, shape: Shape) -> None:
+    """TopK: its values, or its indices, or both."""
+    axis = axis_of(road, shape)
+    if axis is None or not road.whole:
+        return
+    k = road.integer(1, min(4, shape[axis]))
+    values, index = road.nodes(
+        "TopK", x, whole_constant(road, k), outputs=2, axis=axis, largest=road.integer(0, 1), sorted=1
+    )
+    if road.chance():
+        road.node("Cast", index, to=1)
+    elif road.chance():
+        road.node("GatherElements", x, index, axis=axis)
+    elif road.chance():
+        road.node("Add", values, values)
+
+
+def grid_sample(road: Road, x: str, shape: Shape) -> None:
+    """Of pixels, or of what lies between them; where it does a last bit may not decide between two."""
+    if len(shape) != 4 or prod(shape) > 1000 or road.opset < 20:
+        return
+    points = (road.integer(1, 4), road.integer(1, 4))
+    padding = road.choice("zeros", "border", "reflection")
+    first = shape[0] if road.mixing else 1
+    if first != shape[0]:
+        return
+    grid = road.random.uniform(-1.3, 1.3, (first, *points, 2)).astype(np.float32)
+    mode, corners = ("nearest", 0) if road.whole else (road.choice("linear", "cubic", "nearest"), road.integer(0, 1))
+    road.node("GridSample", x, road.writer.constant(grid), mode=mode, padding_mode=padding, align_corners=corners)
+
+
 def layer_norm(road: Road, x: str, shape: Shape) -> None:
     axis = axis_of(road, shape)
     if axis is None or road.whole or road.opset < 17:
@@ -384,6 +415,6 @@ def tile(road: Road, x: str, shape: Shape) -> None:
 
 FAMILIES = (
     *(function, function, function_of_positives, written_out, binary, binary, binary, gate, prelu, choose, cast),
-    *(batched_matmul, attention, attention, reduce, reduce, largest, layer_norm, instance_norm),
+    *(batched_matmul, attention, attention, reduce, reduce, largest, foremost, grid_sample, layer_norm, instance_norm),
     *(slices, slices, split, pad, gather, embed, resize, depth_and_space, conv_transpose, expand, squeeze, tile),
 )

@@ -1,10 +1,12 @@
 """Rules for what looks along axes, and what they mean, against onnxruntime."""
 
+from itertools import product
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 import pytest
+from onnx.reference import ReferenceEvaluator
 
 from openwork.errors import ModelError
 from openwork.graph import evaluate
@@ -64,6 +66,29 @@ def test_arg_max(operator: str, attributes: dict[str, int], dtype: str) -> None:
     assert_agrees(writer.model(writer.op(operator, x, name="y", **attributes)))
 
 
+@pytest.mark.parametrize("largest", [0, 1])
+@pytest.mark.parametrize("axis", [-1, 0, 1])
+@pytest.mark.parametrize("dtype", ["float32", "int32", "int64", "uint8", "int8"])
+def test_top_k(dtype: str, axis: int, largest: int) -> None:
+    """Values and indices, and either alone; of equals the first, the farthest integers among them."""
+    for k, outputs in ((1, ("v", "i")), (2, ("v",)), (3, ("i",)), (3, ("v", "i"))):
+        writer = Writer()
+        x = writer.input("x", (3, 3, 40), dtype)
+        x = writer.op("Round", x) if dtype == "float32" else x
+        writer.node("TopK", [x, writer.constant(np.array([k]))], ["v", "i"], axis=axis, largest=largest)
+        assert_agrees(writer.model(*outputs))
+
+
+def test_top_k_of_what_is_no_number() -> None:
+    """Comes last, in its order; onnxruntime's result depends on its algorithm."""
+    writer = Writer()
+    writer.node("TopK", [writer.input("x", (5,)), writer.constant(np.array([5]))], ["v", "i"])
+    x = np.float32([np.nan, 1, np.inf, np.nan, -np.inf])
+    results = interpreter.run(lower(writer.model("v", "i")), {"x": x})
+    np.testing.assert_array_equal(results["i"], [2, 1, 4, 0, 3])
+    np.testing.assert_array_equal(results["v"], x[[2, 1, 4, 0, 3]])
+
+
 @pytest.mark.parametrize("operator", ["GlobalAveragePool", "GlobalMaxPool"])
 @pytest.mark.parametrize("shape", [(2, 3, 7), (2, 3, 4, 5), (2, 3, 4, 5, 2), (1, 1, 1, 1)])
 def test_global_pools(operator: str, shape: tuple[int, ...]) -> None:
@@ -85,6 +110,35 @@ def test_cum_sum(attributes: dict[str, int], axis: int) -> None:
     writer = Writer()
     operands = (writer.input("x", (3, 4, 5)), writer.constant(np.array(axis)))
     assert_agrees(writer.model(writer.op("CumSum", *operands, name="y", **attributes)))
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+@pytest.mark.parametrize("shape", [(3, 4, 5), (1, 17, 1), (1, 1, 2)], ids=str)
+def test_sums_of_whole_numbers_are_exact(shape: tuple[int, ...], dtype: str) -> None:
+    """However large they are: also where they wrap around."""
+    for axis, reverse, exclusive in product((0, 1, -1), (0, 1), (0, 1)):
+        writer = Writer()
+        x, axis_name = writer.input("x", shape, dtype), writer.constant(np.array(axis))
+        assert_agrees(writer.model(writer.op("CumSum", x, axis_name, name="y", reverse=reverse, exclusive=exclusive)))
+
+
+@pytest.mark.parametrize("shape", [(2, 7, 3, 4), (1, 1, 2, 2)], ids=str)
+@pytest.mark.parametrize("size", [1, 3, 5, 21])
+def test_local_response_normalization(size: int, shape: tuple[int, ...]) -> None:
+    """To windows that see all channels."""
+    for attributes in ({}, {"alpha": 0.7, "beta": 0.6, "bias": 2.0}):
+        writer = Writer()
+        assert_agrees(writer.model(writer.op("LRN", writer.input("x", shape), name="y", size=size, **attributes)))
+
+
+def test_local_response_normalization_of_an_even_window() -> None:
+    """One more channel behind than before, which onnxruntime refuses. As many images as channels: ONNX's reference
+    takes the number of one for that of the other."""
+    writer = Writer()
+    model = writer.model(writer.op("LRN", writer.input("x", (7, 7, 2, 2)), name="y", size=4, alpha=0.9))
+    inputs = random_inputs(model)
+    [expected] = ReferenceEvaluator(ir.to_proto(model)).run(None, inputs)
+    np.testing.assert_allclose(interpreter.run(lower(model), inputs)["y"], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("axis", [None, -1, 1, 0])

@@ -26,6 +26,7 @@ from openwork.lowering.steps import (
     FixedSoftmax,
     FullyConnected,
     Gather,
+    GridSample,
     IntegerNormalize,
     IntegerResize,
     IntegerSoftmax,
@@ -45,6 +46,8 @@ from openwork.lowering.steps import (
     Slice,
     Softmax,
     Step,
+    TakeAlong,
+    TopK,
     Transpose,
     Unary,
 )
@@ -118,6 +121,12 @@ class _Walk:
                 return self.apart_from(step.input, range(2, len(self.shape(step.input))))
             case Mean() | Reduce():
                 return self.reduced(step.input, step.output, step.axes)
+            case TopK():
+                return self.apart_from(step.input, [step.axis])
+            case TakeAlong():
+                return frozenset(each for each in self.together(step.inputs, step.output) if each.axis != step.axis)
+            case GridSample():
+                return frozenset(each for each in self.together(step.inputs, step.output) if each.axis == 0)
             case ArgMax():
                 return self.reduced(step.input, step.output, [step.axis])
             case Softmax() | IntegerSoftmax() | QuantizedSoftmax() | FixedSoftmax():

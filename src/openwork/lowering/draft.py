@@ -125,8 +125,8 @@ def input_name(node: ir.Node, index: int = 0) -> str:
     return value.name
 
 
-def output_name(node: ir.Node) -> str:
-    """Name of the first output."""
-    name = node.outputs[0].name
+def output_name(node: ir.Node, index: int = 0) -> str:
+    """Name of an output."""
+    name = node.outputs[index].name
     assert name is not None
     return name

@@ -31,6 +31,7 @@ from openwork.lowering import (
     Resize,
     Slice,
     Softmax,
+    TakeAlong,
     Transpose,
     Unary,
 )
@@ -46,7 +47,7 @@ from tests.backends.cpu.fixed_point import (
 )
 from tests.backends.cpu.moving import one
 from tests.backends.cpu.programs import conv_program, out_size, random_product_scale, random_scale
-from tests.backends.cpu.resizing import hard_resizings
+from tests.backends.cpu.resizing import hard_resizings, hard_samples
 from tests.backends.cpu.test_elementwise import (
     CASTABLE,
     COMPARISONS,
@@ -71,6 +72,7 @@ from tests.backends.cpu.test_reducing import (
     quantized_softmax,
     reduced,
     reductions,
+    top_ks,
 )
 
 DTYPES = ("float32", "uint8", "int8")
@@ -273,6 +275,10 @@ def moves(rng):
         yield one(Gather("g", ("x", "i"), "y", 1), (3, 1, 5), (3, 3, 5), dtype, {"i": np.array([0, -1, 0])})
         buffers = {"x": Buffer((7, 3), dtype), "i": Buffer((5,), "int64"), "y": Buffer((5, 3), dtype)}
         yield Program(("x", "i"), ("y",), buffers, {}, (Gather("g", ("x", "i"), "y", 0),))
+        for shape, axis, count in (((1,), 0, 1), ((7, 3), 0, 5), ((2, 9, 3), 1, 1), ((3, 5), 1, 17)):
+            out = tuple(count if at == axis else size for at, size in enumerate(shape))
+            buffers = {"x": Buffer(shape, dtype), "i": Buffer(out, "int64"), "y": Buffer(out, dtype)}
+            yield Program(("x", "i"), ("y",), buffers, {}, (TakeAlong("t", ("x", "i"), "y", axis),))
         buffers = {"x": Buffer((1, 3, 5), dtype), "o": Buffer((1, 1, 5), dtype), "y": Buffer((1, 8, 5), dtype)}
         yield Program(("x", "o"), ("y",), buffers, {}, (Concat("c", ("o", "x", "o", "x"), "y", 1),))
         nearest = Resampling(1, np.int32([[0], [2], [2], [1], [0]]), None)
@@ -282,6 +288,7 @@ def moves(rng):
         yield one(Resize("r", "x", "y", (Resampling(0, places, weights),)), shape, (7, shape[1]))
     yield from moves_on_planes(rng)
     yield from hard_resizings(rng)
+    yield from hard_samples(rng)
 
 
 def moves_on_planes(rng):
@@ -306,6 +313,8 @@ def reductions_of_all(rng):
             yield reductions(dtype, shape, axes)
             if dtype != "bool":
                 yield arg_maxes(dtype, shape, axes[0])
+                for k in {1, (shape[axes[0]] + 1) // 2, shape[axes[0]]}:
+                    yield top_ks(dtype, shape, axes[0], k)
     for dtype in ("uint8", "int8"):
         for shape, axes in (((1,), (0,)), ((5, 17), (0, 1)), ((3, 1, 5), (1,))):
             yield integer_sum(rng, dtype, shape, axes)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from openwork.lowering import Buffer, Gather, Pad, Program, Resampling, Resize, Transpose
+from openwork.lowering import Buffer, Gather, Pad, Program, Resampling, Resize, TakeAlong, Transpose
 from tests.backends.cpu.programs import conv_program
 
 
@@ -18,6 +18,8 @@ def every_moving_kind(rng):
         yield one(Transpose("t", "x", "y", (1, 0)), (3, 4), (4, 3), dtype)
         yield one(Pad("p", "x", "y", (1, 0, 0, 2)), (3, 4), (4, 6), dtype)
         yield one(Gather("g", ("x", "i"), "y", 0), (3, 4), (2, 4), dtype, {"i": np.array([2, 0])})
+        places = {"i": np.array([[2, 0, -1, 9], [1, 1, 1, 0]])}
+        yield one(TakeAlong("t", ("x", "i"), "y", 0), (3, 4), (2, 4), dtype, places)
     places, weights = np.int32([[0, 1], [2, 2]]), np.float32([[0.5, 0.5], [1, 0]])
     yield one(Resize("r", "x", "y", (Resampling(0, places, weights),)), (3, 4), (2, 4))
     conv = conv_program(rng, dtype="float32", size=(4, 4))

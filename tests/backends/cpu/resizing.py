@@ -2,7 +2,16 @@
 
 import numpy as np
 
-from openwork.lowering import Buffer, FixedResampling, FixedResize, IntegerResize, Program, Resampling
+from openwork.lowering import (
+    Binary,
+    Buffer,
+    FixedResampling,
+    FixedResize,
+    GridSample,
+    IntegerResize,
+    Program,
+    Resampling,
+)
 from tests.backends.cpu.programs import conv_program
 
 
@@ -49,11 +58,42 @@ def between_convolutions(rng, dtype, size, sizes, *, fixed):
     return Program(("x",), ("o",), buffers, constants, (*conv.steps, step, again))
 
 
+SAMPLES = [
+    (mode, padding, corners)
+    for mode in ("nearest", "linear", "cubic")
+    for padding in ("zeros", "border", "reflection")
+    for corners in (False, True)
+]
+
+
+def sampled(shape, out, mode, padding, corners):
+    """A program that samples images [N, C, *shape] at any places, far outside too."""
+    images = {"x": Buffer((2, 3, *shape), "float32"), "y": Buffer((2, 3, *out), "float32")}
+    buffers = {**images, "n": Buffer((2, *out, len(out)), "float32"), "g": Buffer((2, *out, len(out)), "float32")}
+    constants = {"f": np.float32(1.5)}
+    steps = (Binary("f", ("n", "f"), "g", "mul"), GridSample("s", ("x", "g"), "y", mode, padding, corners))
+    return Program(("x", "n"), ("y",), buffers, constants, steps)
+
+
 def every_resizing_kind(rng):
     """Programs that together call every kernel that resizes integers."""
     for fixed in (False, True):
         yield resized(rng, ("uint8", "int8"), (2, 5), {0: 3, 1: 4}, fixed=fixed)
         yield between_convolutions(rng, "int8", (5, 6), {2: 10, 3: 15}, fixed=fixed)
+    yield sampled((3, 4), (2, 5), "linear", "zeros", False)
+
+
+def hard_samples(rng):
+    """One pixel, one point, all of the outside."""
+    for mode, padding, corners in SAMPLES:
+        for shape, out in (((1, 1), (1, 1)), ((1, 7), (5, 3)), ((5, 3), (1, 9)), ((2, 1, 3), (3, 2, 2))):
+            if mode != "cubic" or len(shape) == 2:
+                yield sampled(shape, out, mode, padding, corners)
+    far = np.float32([np.nan, np.inf, -np.inf, 1e30, -1e30, 1e9, -7, 3]).reshape(1, 2, 2, 2)
+    for mode, padding, corners in SAMPLES:
+        step = GridSample("s", ("x", "g"), "y", mode, padding, corners)
+        buffers = {"x": Buffer((1, 2, 3, 1), "float32"), "y": Buffer((1, 2, 2, 2), "float32")}
+        yield Program(("x",), ("y",), buffers, {"g": far}, (step,))
 
 
 def hard_resizings(rng):

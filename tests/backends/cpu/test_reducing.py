@@ -22,6 +22,7 @@ from openwork.lowering import (
     Reduce,
     Shift,
     Softmax,
+    TopK,
     interpreter,
 )
 from tests.backends.cpu.programs import (
@@ -63,6 +64,14 @@ def arg_maxes(dtype, shape, axis):
     buffers = {"x": Buffer(shape, dtype)} | {name: Buffer(reduced(shape, (axis,)), "int64") for name in names}
     steps = tuple(ArgMax(name, "x", name, axis, *kind) for name, kind in zip(names, kinds, strict=True))
     return Program(("x",), names, buffers, {}, steps)
+
+
+def top_ks(dtype, shape, axis, k):
+    """The largest and the smallest, each an output."""
+    out = tuple(k if at == axis else size for at, size in enumerate(shape))
+    buffers = {"x": Buffer(shape, dtype), "y": Buffer(out, "int64"), "z": Buffer(out, "int64")}
+    steps = (TopK("l", "x", "y", axis), TopK("s", "x", "z", axis, True))
+    return Program(("x",), ("y", "z"), buffers, {}, steps)
 
 
 def integer_sum(rng, dtype, shape, axes, to=None):
@@ -135,6 +144,7 @@ def every_reduction(rng):
         yield reductions(dtype, (3, 20), (1,))
         if dtype != "bool":
             yield arg_maxes(dtype, (3, 5, 4), 1)
+            yield top_ks(dtype, (3, 5, 4), 1, 2)
     for dtype in BYTES:
         yield integer_sum(rng, dtype, (3, 20), (1,))
         yield integer_softmax(rng, (dtype, dtype), (3, 20), 1)
@@ -209,6 +219,26 @@ def test_arg_max(seed, dtype, shape, data):
     rng = np.random.default_rng(seed)
     program = arg_maxes(dtype, tuple(shape), data.draw(st.integers(0, len(shape) - 1)))
     inputs = {"x": rng.integers(0, 3, shape).astype(dtype)}
+    if dtype == "float32" and data.draw(st.booleans()):
+        inputs["x"][rng.random(shape) < 0.2] = np.nan
+    expected = interpreter.run(program, inputs)
+    for isa, outputs in run_everywhere(program, inputs):
+        for name, output in outputs.items():
+            np.testing.assert_array_equal(output, expected[name], err_msg=isa)
+
+
+@some
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(["float32", "int32", "int64", "int8", "uint8"]),
+    st.lists(st.sampled_from([1, 2, 3, 5, 18]), min_size=1, max_size=3),
+    st.data(),
+)
+def test_top_k(seed, dtype, shape, data):
+    """Few values, so that there are many equals; all of them, one, or some."""
+    rng, axis = np.random.default_rng(seed), data.draw(st.integers(0, len(shape) - 1))
+    program = top_ks(dtype, tuple(shape), axis, data.draw(st.integers(1, shape[axis])))
+    inputs = {"x": rng.integers(0, 4, shape).astype(dtype)}
     if dtype == "float32" and data.draw(st.booleans()):
         inputs["x"][rng.random(shape) < 0.2] = np.nan
     expected = interpreter.run(program, inputs)

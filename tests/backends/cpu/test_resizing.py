@@ -9,7 +9,7 @@ from openwork.backends.cpu.steps import make_plan
 from openwork.lowering import Resampling, Resize
 from tests.backends.cpu.moving import one
 from tests.backends.cpu.programs import check_everywhere
-from tests.backends.cpu.resizing import between_convolutions, resized
+from tests.backends.cpu.resizing import SAMPLES, between_convolutions, resized, sampled
 
 some = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 DTYPES = ("float32", "uint8", "int8", "int16", "uint16", "int32", "int64", "bool")
@@ -50,3 +50,11 @@ def test_images_are_resized_in_planes(dtype, fixed):
     assert "u8_resize_planes" in kernels
     assert sum(kernel.endswith("from_planes") for kernel in kernels) == 1, "only of the output"
     check_everywhere(program, rng)
+
+
+@pytest.mark.parametrize(("mode", "padding", "corners"), SAMPLES)
+def test_images_are_sampled(mode, padding, corners):
+    rng = np.random.default_rng(6)
+    check_everywhere(sampled((4, 7), (5, 9), mode, padding, corners), rng)
+    if mode != "cubic":
+        check_everywhere(sampled((3, 1, 4), (2, 3, 5), mode, padding, corners), rng)

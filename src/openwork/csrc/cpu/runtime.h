@@ -299,6 +299,28 @@ struct ow_gather {
   int32_t wide, items;      /* wide: indices are int64, else int32 */
 };
 
+/* output[o, i, :] = input[o, indices[o, i, :], :], elements of `bytes` bytes, element by element of the last axis; as
+ * above. Items: equal pieces of the elements. */
+struct ow_take_along {
+  const char *input, *indices;
+  char *output;
+  int64_t outer, size, count, inner, bytes;
+  int32_t wide, items;
+};
+
+/* Pixels of images [images, channels, size] where the grid [images, points, dimensions] points to. Items: equal pieces
+ * of [images, points]. */
+struct ow_grid_sample {
+  const char *input, *grid;
+  char *output;               /* [images, channels, points] */
+  int64_t images, channels, points;
+  int64_t size[3];            /* leading ones where there are two dimensions */
+  int32_t dimensions, items;
+  int32_t mode;               /* nearest, linear, cubic */
+  int32_t padding;            /* zeros, border, reflection */
+  int32_t align_corners;
+};
+
 /* output[o, i, :] = sum over k of weights[i, k] * input[o, places[i, k], :], rows of `inner` floats.
  * Items: equal pieces of [outer, size]. */
 struct ow_resize {
@@ -383,6 +405,15 @@ struct ow_argmax {
   char *output;
   int64_t count, inner;
   int32_t smallest, last;
+};
+
+/* int64 indices of the k foremost along the middle axis of [outer, count, inner]: [outer, k, inner]. Items: outer *
+ * inner. */
+struct ow_topk {
+  const char *input;
+  char *output;
+  int64_t count, inner, k;
+  int32_t smallest;
 };
 
 /* (x - mean) / sqrt(variance + epsilon) * scale + bias along the last axis of [rows, count]. Items: rows. */

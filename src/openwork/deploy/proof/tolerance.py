@@ -26,6 +26,7 @@ _SUMS = (
     lowered.FullyConnected,
     lowered.MatMul,
     lowered.AveragePool,
+    lowered.GridSample,
     lowered.Mean,
     lowered.Normalize,
     lowered.Resize,

@@ -11,7 +11,7 @@ from openwork.graph import static_shape
 from openwork.lowering.draft import Draft, Unsupported, input_name, output_name
 from openwork.lowering.functions import BinaryFunction
 from openwork.lowering.operators.compose import Composition
-from openwork.lowering.operators.moving import along, sliced
+from openwork.lowering.operators.moving import along, sliced, taken_along
 from openwork.lowering.operators.rule import ANY, Operator, node_name
 from openwork.lowering.steps import Gather, Select, Step
 
@@ -56,21 +56,15 @@ def gathered(parts: Composition, x: str, axis: int, places: str) -> str:
 
 
 def _gather_elements(node: ir.Node, draft: Draft) -> Sequence[Step]:
-    """A Gather from the flattened data: the places along all other axes are known already."""
-    shape, indices = draft.shape_of(input_name(node)), input_name(node, 1)
+    """Indices known only at run time as those of a Gather. Of the other axes the first elements are meant."""
+    x, indices = input_name(node), input_name(node, 1)
+    shape, counts = draft.shape_of(x), draft.shape_of(indices)
     axis = node.attributes.get_int("axis", 0) % len(shape)
-    counts = draft.shape_of(indices)
-    strides = _strides(shape)
-    others = [np.arange(count) * (0 if at == axis else strides[at]) for at, count in enumerate(counts)]
-    beside = np.asarray(sum(np.meshgrid(*others, indexing="ij")), np.int64).reshape(counts)
     parts = Composition(node, draft)
     if indices in draft.constants:
-        places = parts.constant(beside + _inside(draft.constants[indices], shape[axis]) * strides[axis])
-    else:
-        places = _by_constant("mod", indices, shape[axis], parts)  # those that count from the end
-        places = _by_constant("mul", places, strides[axis], parts)
-        places = _by_constant("add", places, beside, parts)
-    return parts.end(gathered(parts, parts.reshape(input_name(node), prod(shape)), 0, places))
+        indices = parts.constant(_inside(draft.constants[indices], shape[axis]))
+    ranges = [range(size if at == axis else counts[at]) for at, size in enumerate(shape)]
+    return parts.end(taken_along(parts, sliced(parts, x, ranges), axis, indices))
 
 
 def _gather_nd(node: ir.Node, draft: Draft) -> Sequence[Step]:

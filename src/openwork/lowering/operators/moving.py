@@ -9,7 +9,7 @@ from openwork.graph import static_shape
 from openwork.lowering.draft import Draft, Unsupported, input_name, output_name
 from openwork.lowering.operators.compose import Composition
 from openwork.lowering.operators.rule import ANY, Operator, node_name, rank_of
-from openwork.lowering.steps import Concat, Pad, Reshape, Slice, Step, Transpose
+from openwork.lowering.steps import Concat, Pad, Reshape, Slice, Step, TakeAlong, Transpose
 
 
 def _concat(node: ir.Node, draft: Draft) -> Concat:
@@ -84,6 +84,11 @@ def sliced(parts: Composition, x: str, ranges: Sequence[range]) -> str:
 def along(shape: Sequence[int], axis: int, part: range) -> list[range]:
     """The ranges of `sliced` for a part of one axis and all of the others."""
     return [part if at == axis else range(size) for at, size in enumerate(shape)]
+
+
+def taken_along(parts: Composition, x: str, axis: int, places: str) -> str:
+    """Of each row along an axis the elements at the places in the same row of another tensor."""
+    return parts.step(lambda name, y: TakeAlong(name, (x, places), y, axis), parts.shape(places), parts.dtype(x))
 
 
 def _split(node: ir.Node, draft: Draft) -> list[Step]:

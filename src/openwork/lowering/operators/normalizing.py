@@ -87,6 +87,25 @@ def _lp(node: ir.Node, draft: Draft) -> list[Step]:
     return parts.end(parts.binary("div", x, positive))
 
 
+def _local_response(node: ir.Node, draft: Draft) -> list[Step]:
+    """Of two spatial dimensions. The sum over neighbouring channels is a convolution whose weights are a band."""
+    parts, x, number = Composition(node, draft), input_name(node), node.attributes.get_float
+    if rank_of(node) != 4:
+        raise Unsupported(f"on {rank_of(node)} dimensions; openwork takes 4 here")
+    shape, size = parts.shape(x), node.attributes["size"].as_int()
+    channels, before = shape[1], (size - 1) // 2
+    away = np.arange(channels) - np.arange(channels)[:, None]
+    band = np.where((away >= -before) & (away < size - before), number("alpha", 1e-4) / size, 0).astype(np.float32)
+    weight = parts.constant(band[:, :, None, None])
+    bias = parts.constant(np.full(channels, number("bias", 1.0), np.float32))
+    squares = parts.binary("mul", x, x)
+    sums = parts.step(
+        lambda name, y: Conv(name, squares, y, weight, bias, (1, 1), (0, 0, 0, 0), (1, 1)), shape, "float32"
+    )
+    power = parts.binary("pow", sums, parts.constant(-number("beta", 0.75)))
+    return parts.end(parts.binary("mul", x, power))
+
+
 def _batch(node: ir.Node, draft: Draft) -> Step | list[Step]:
     """By constant statistics a depthwise convolution of one pixel for images; scale and bias otherwise."""
     if node.attributes.get_int("training_mode", 0):
@@ -126,6 +145,7 @@ OPERATORS: Mapping[str, Operator] = {
     "BatchNormalization": Operator(_batch),
     "GroupNormalization": Operator(_group),
     "InstanceNormalization": Operator(_instance),
+    "LRN": Operator(_local_response),
     "LayerNormalization": Operator(partial(_layer, centred=True), many=True),
     "LpNormalization": Operator(_lp),
     "MeanVarianceNormalization": Operator(_mean_variance),

@@ -10,8 +10,9 @@ import onnx_ir as ir
 from openwork.graph import static_shape
 from openwork.lowering.draft import Draft, Unsupported, input_name, output_name
 from openwork.lowering.operators.compose import Composition
+from openwork.lowering.operators.moving import along, padded, sliced, taken_along
 from openwork.lowering.operators.rule import FLOAT, NUMBERS, Operator, node_name, rank_of
-from openwork.lowering.steps import ArgMax, FullyConnected, Mean, Reduce, Softmax, Step
+from openwork.lowering.steps import ArgMax, FullyConnected, Mean, Reduce, Softmax, Step, TopK
 from openwork.lowering.steps.reducing import ReduceFunction
 
 # A product with a triangle of more elements than this costs more than its sums are worth.
@@ -84,6 +85,22 @@ def _arg(node: ir.Node, draft: Draft, *, smallest: bool) -> Step:
     return ArgMax(node_name(node), input_name(node), output_name(node), axis, smallest, last)
 
 
+def _top_k(node: ir.Node, draft: Draft) -> list[Step]:
+    """How many must be constant. They are sorted even where they need not be."""
+    k = int(draft.constants[draft.constant_of(node, 1, "number of elements")].item())
+    x, shape = input_name(node), list(draft.shape_of(input_name(node)))
+    axis = node.attributes.get_int("axis", -1) % len(shape)
+    if k > shape[axis]:
+        raise Unsupported(f"it takes {k} elements of {shape[axis]}")
+    shape[axis] = k
+    smallest = not node.attributes.get_int("largest", 1)
+    parts = Composition(node, draft)
+    places = parts.step(lambda name, y: TopK(name, x, y, axis, smallest), shape, "int64")
+    if len(node.outputs) > 1 and (node.outputs[1].uses() or node.outputs[1].is_graph_output()):
+        parts.copy(places, output_name(node, 1))
+    return parts.end(taken_along(parts, x, axis, places))
+
+
 def _global_average_pool(node: ir.Node, draft: Draft) -> Step:
     return Mean(node_name(node), input_name(node), output_name(node), tuple(range(2, rank_of(node))))
 
@@ -109,19 +126,41 @@ def _hardmax(node: ir.Node, draft: Draft) -> list[Step]:
 
 
 def _cum_sum(node: ir.Node, draft: Draft) -> list[Step]:
-    """A product with a triangle of ones along the axis, which is at most 2048 long."""
+    """Floats: a product with a triangle of ones along the axis, which is at most 2048 long."""
     parts, x, rank = Composition(node, draft), input_name(node), rank_of(node)
     axis = int(draft.constants[draft.constant_of(node, 1, "axis")].item()) % rank
     size = parts.shape(x)[axis]
+    reverse, exclusive = (bool(node.attributes.get_int(name, 0)) for name in ("reverse", "exclusive"))
+    if parts.dtype(x) != "float32":
+        return parts.end(_integer_sums(parts, x, axis, reverse=reverse, exclusive=exclusive))
     if size > LONGEST_SUM:
         raise Unsupported(f"its axis has {size} elements; openwork takes at most {LONGEST_SUM}")
-    triangle = np.tril(np.ones((size, size), np.float32), -node.attributes.get_int("exclusive", 0))
-    if node.attributes.get_int("reverse", 0):
+    triangle = np.tril(np.ones((size, size), np.float32), -int(exclusive))
+    if reverse:
         triangle = triangle[::-1, ::-1]
     order = _exchanged(rank, axis, rank - 1)
     weight, rows = parts.constant(triangle), parts.transpose(x, *order)
     sums = parts.step(lambda name, y: FullyConnected(name, rows, y, weight, None), parts.shape(rows), "float32")
     return parts.end(parts.transpose(sums, *order))
+
+
+def _integer_sums(parts: Composition, x: str, axis: int, *, reverse: bool, exclusive: bool) -> str:
+    """Each element and that before it, then each two and those before them, and so on: whole numbers stay exact."""
+
+    def shifted(x: str, by: int) -> str:
+        """Elements `by` places farther on, behind zeros."""
+        rest = range(by, size) if reverse else range(size - by)
+        pads = [0] * (2 * len(shape))
+        pads[axis + (len(shape) if reverse else 0)] = min(by, size)
+        return padded(parts, sliced(parts, x, along(shape, axis, rest)), pads)
+
+    shape = parts.shape(x)
+    size = shape[axis]
+    if exclusive:
+        x = shifted(x, 1) if size > 1 else parts.binary("sub", x, x)
+    for step in (1 << bit for bit in range((size - 1).bit_length())):
+        x = parts.binary("add", x, shifted(x, step))
+    return x
 
 
 def _exchanged(rank: int, a: int, b: int) -> Sequence[int]:
@@ -136,7 +175,7 @@ NUMBERS_AND_BYTES = (*NUMBERS, "int8", "uint8")
 OPERATORS: Mapping[str, Operator] = {
     "ArgMax": Operator(partial(_arg, smallest=False), NUMBERS_AND_BYTES),
     "ArgMin": Operator(partial(_arg, smallest=True), NUMBERS_AND_BYTES),
-    "CumSum": Operator(_cum_sum),
+    "CumSum": Operator(_cum_sum, NUMBERS),
     "GlobalAveragePool": Operator(_global_average_pool),
     "GlobalMaxPool": Operator(_global_max_pool),
     "Hardmax": Operator(_hardmax),
@@ -152,4 +191,5 @@ OPERATORS: Mapping[str, Operator] = {
     "ReduceSum": Operator(partial(_reduce, "sum"), NUMBERS),
     "ReduceSumSquare": Operator(_reduce_sum_square, NUMBERS),
     "Softmax": Operator(_softmax, FLOAT),
+    "TopK": Operator(_top_k, NUMBERS_AND_BYTES, many=True),
 }

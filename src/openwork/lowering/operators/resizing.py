@@ -1,19 +1,20 @@
-"""Resize: for every axis a table of which elements each result is made of, and with what weights."""
+"""Resize: for every axis a table of which elements each result is made of, and with what weights; GridSample."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
 from openwork.graph import static_shape
-from openwork.lowering.draft import Draft, Unsupported, input_name
+from openwork.lowering.draft import Draft, Unsupported, input_name, output_name
 from openwork.lowering.operators.compose import Composition
 from openwork.lowering.operators.moving import padded
-from openwork.lowering.operators.rule import ANY, Operator
-from openwork.lowering.steps import FixedResampling, Resampling, Resize, Step
-from openwork.lowering.steps.resizing import FRACTION
+from openwork.lowering.operators.rule import ANY, Operator, node_name
+from openwork.lowering.steps import FixedResampling, GridSample, Resampling, Resize, Step
+from openwork.lowering.steps.resizing import FRACTION, SampleMode, SamplePadding
 
 
 @dataclass(frozen=True)
@@ -242,6 +243,22 @@ def _keys(distance: NDArray[np.float64], a: float) -> NDArray[np.float64]:
     return np.where(distance <= 1, near, np.where(distance < 2, far, 0))
 
 
+def _grid_sample(node: ir.Node, draft: Draft) -> Step:
+    """Images of two or three dimensions, by cubic convolution of two."""
+    text = node.attributes.get_string
+    mode, padding = text("mode", "linear"), text("padding_mode", "zeros")
+    mode = {"bilinear": "linear", "bicubic": "cubic"}.get(mode, mode)  # their names before opset 20
+    if mode not in get_args(SampleMode) or padding not in get_args(SamplePadding):
+        raise Unsupported(f"mode {mode!r} with padding {padding!r} is none of ONNX")
+    dimensions = len(draft.shape_of(input_name(node))) - 2
+    if dimensions not in (2, 3) or (mode == "cubic" and dimensions == 3):
+        raise Unsupported(f"mode {mode!r} on {dimensions} spatial dimensions")
+    names = (input_name(node), input_name(node, 1))
+    corners = bool(node.attributes.get_int("align_corners", 0))
+    return GridSample(node_name(node), names, output_name(node), mode, padding, corners)  # type: ignore[arg-type]
+
+
 OPERATORS: Mapping[str, Operator] = {
+    "GridSample": Operator(_grid_sample),
     "Resize": Operator(_resize, ANY),
 }

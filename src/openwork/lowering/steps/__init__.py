@@ -22,12 +22,13 @@ from openwork.lowering.steps.moving import (
     Pad,
     Reshape,
     Slice,
+    TakeAlong,
     Transpose,
 )
 from openwork.lowering.steps.normalizing import IntegerNormalize, Normalize
 from openwork.lowering.steps.pooling import AveragePool, MaxPool
-from openwork.lowering.steps.reducing import ArgMax, IntegerSoftmax, Mean, QuantizedSoftmax, Reduce, Softmax
-from openwork.lowering.steps.resizing import FixedResampling, FixedResize, IntegerResize, Resampling, Resize
+from openwork.lowering.steps.reducing import ArgMax, IntegerSoftmax, Mean, QuantizedSoftmax, Reduce, Softmax, TopK
+from openwork.lowering.steps.resizing import FixedResampling, FixedResize, GridSample, IntegerResize, Resampling, Resize
 
 Step = (
     Add
@@ -44,6 +45,7 @@ Step = (
     | FixedSoftmax
     | FullyConnected
     | Gather
+    | GridSample
     | IntegerNormalize
     | IntegerResize
     | IntegerSoftmax
@@ -62,6 +64,8 @@ Step = (
     | Select
     | Slice
     | Softmax
+    | TakeAlong
+    | TopK
     | Transpose
     | Unary
 )
@@ -82,6 +86,7 @@ __all__ = [
     "FixedSoftmax",
     "FullyConnected",
     "Gather",
+    "GridSample",
     "IntegerNormalize",
     "IntegerResize",
     "IntegerSoftmax",
@@ -102,6 +107,8 @@ __all__ = [
     "Slice",
     "Softmax",
     "Step",
+    "TakeAlong",
+    "TopK",
     "Transpose",
     "Unary",
 ]

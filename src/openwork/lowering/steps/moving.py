@@ -116,5 +116,24 @@ class Gather(ReadsInputs):
     def compute(self, values: Values, output: Buffer) -> Array:
         data, indices = (values[name] for name in self.inputs)
         size = data.shape[self.axis]
-        places = np.clip(np.where(indices < 0, indices + size, indices), 0, size - 1)
-        return np.take(data, places, self.axis)
+        return np.take(data, _inside(indices, size), self.axis)
+
+
+@dataclass(frozen=True)
+class TakeAlong(ReadsInputs):
+    """Of each row along a non-negative axis of data (inputs[0]) the elements at the places in the same row of indices
+    (inputs[1]); all other axes have the same size. Indices are as those of a Gather.
+    """
+
+    name: str
+    inputs: tuple[str, str]
+    output: str
+    axis: int
+
+    def compute(self, values: Values, output: Buffer) -> Array:
+        data, indices = (values[name] for name in self.inputs)
+        return np.take_along_axis(data, _inside(indices, data.shape[self.axis]), self.axis)
+
+
+def _inside(indices: Array, size: int) -> Array:
+    return np.clip(np.where(indices < 0, indices + size, indices), 0, size - 1)

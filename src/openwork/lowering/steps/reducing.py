@@ -86,6 +86,28 @@ class ArgMax(ReadsInput):
 
 
 @dataclass(frozen=True)
+class TopK(ReadsInput):
+    """Indices (int64) of the k largest or smallest elements along a non-negative axis, the foremost first.
+
+    k is seen from the output's shape. Of equals the one with the lower index is first; what is not a number comes
+    after all that is. float32, int32, int64, int8 or uint8.
+    """
+
+    name: str
+    input: str
+    output: str
+    axis: int
+    smallest: bool = False
+
+    def compute(self, values: Values, output: Buffer) -> Array:
+        x = values[self.input]
+        if not self.smallest:
+            x = ~x if x.dtype.kind in "iu" else -x  # which turns the order around, and overflows nowhere
+        order = np.argsort(x, self.axis, kind="stable")
+        return np.take(order, np.arange(output.shape[self.axis]), self.axis)
+
+
+@dataclass(frozen=True)
 class Softmax(ReadsInput):
     """exp(x - max(x)) / sum(exp(x - max(x))) along one non-negative axis, float; or the logarithm of it."""
 

@@ -1,16 +1,17 @@
-"""Steps that resize images: results are elements of the input, or sums of a few with weights."""
+"""Steps that resize or sample images: results are elements of the input, or sums of a few with weights."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import product
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openwork.lowering.arithmetic import Array, Buffer, Values, dequantized, rounded
 from openwork.lowering.fixed_point import half_away
-from openwork.lowering.steps.reads import ReadsInput
+from openwork.lowering.steps.reads import ReadsInput, ReadsInputs
 
 # Fractional bits of a weight in fixed point.
 FRACTION = 10
@@ -113,6 +114,85 @@ class FixedResize(ReadsInput):
     def compute(self, values: Values, output: Buffer) -> Array:
         y = _sum(values[self.input].astype(np.int64), self.axes)
         return np.clip(half_away(y, FRACTION * len(self.axes)), self.low, self.high)
+
+
+SampleMode = Literal["nearest", "linear", "cubic"]
+SamplePadding = Literal["zeros", "border", "reflection"]
+# Coordinates are limited to what is far outside of every image, and still a whole number of float32's.
+FARTHEST = 2.0**24
+
+
+@dataclass(frozen=True)
+class GridSample(ReadsInputs):
+    """Images [N, C, spatial...] (inputs[0]) where a grid [N, out spatial..., dimensions] (inputs[1]) points to: [N, C,
+    out spatial...]. Two or three spatial dimensions.
+
+    A grid's coordinates are those of the last dimension first, and go from -1 to 1: the outer edges of the image, or
+    the centres of its outermost pixels (`align_corners`). They become pixels in float32, in this order:
+
+        at = ((grid + 1) * size - 1) / 2, or (grid + 1) / 2 * (size - 1)
+
+    mode: nearest takes the pixel rint(at); linear weighs the two around it, cubic (two dimensions) four, by the
+    convolution of Keys with a = -0.75. padding: what a pixel outside of the image is: 0, the nearest inside, or that
+    which reflection at the edges leads to. A coordinate that is no number is far below.
+    """
+
+    name: str
+    inputs: tuple[str, str]
+    output: str
+    mode: SampleMode
+    padding: SamplePadding
+    align_corners: bool
+
+    def compute(self, values: Values, output: Buffer) -> Array:
+        x, grid = (values[name] for name in self.inputs)
+        sizes = x.shape[2:]
+        taps = [self._taps(grid[..., -1 - axis].astype(np.float32), size) for axis, size in enumerate(sizes)]
+        images = np.arange(len(x)).reshape(-1, *[1] * len(sizes))
+        result = np.zeros(output.shape, x.dtype)
+        for corner in product(*taps):
+            places, weights = zip(*corner, strict=True)
+            pixels = np.moveaxis(x[images, :, *places], -1, 1)
+            result += pixels * reduce(np.multiply, weights)[:, None].astype(x.dtype)
+        return result
+
+    def _taps(self, grid: Array, size: int) -> list[tuple[Array, Array]]:
+        """The places along an axis that each result is made of, and their weights: 0 for padding with zeros."""
+        one, half = np.float32(1), np.float32(0.5)
+        at = (grid + one) * half * np.float32(size - 1)
+        if not self.align_corners:
+            at = ((grid + one) * np.float32(size) - one) * half
+        at = np.fmin(np.fmax(at, np.float32(-FARTHEST)), np.float32(FARTHEST))
+        first = np.rint(at) if self.mode == "nearest" else np.floor(at)
+        above = at - first
+        weights = [np.ones_like(at)]
+        if self.mode == "linear":
+            weights = [one - above, above]
+        elif self.mode == "cubic":
+            first -= 1
+            weights = [_far(one + above), _near(above), _near(one - above), _far(np.float32(2) - above)]
+        places = [first.astype(np.int64) + tap for tap in range(len(weights))]
+        return [self._padded(place, weight, size) for place, weight in zip(places, weights, strict=True)]
+
+    def _padded(self, place: Array, weight: Array, size: int) -> tuple[Array, Array]:
+        last = size - 1
+        if self.padding == "zeros":
+            weight = np.where((place < 0) | (place > last), np.float32(0), weight)
+        elif self.padding == "reflection":
+            period = 2 * (last if self.align_corners else size) or 1
+            turned = place % period
+            place = np.minimum(turned, period - turned - (0 if self.align_corners else 1))
+        return np.clip(place, 0, last), weight
+
+
+def _near(distance: Array) -> Array:
+    """The cubic convolution kernel up to a distance of 1. Source: Keys 1981, doi:10.1109/TASSP.1981.1163711."""
+    return (np.float32(1.25) * distance - np.float32(2.25)) * distance * distance + np.float32(1)
+
+
+def _far(distance: Array) -> Array:
+    """The same from 1 to 2."""
+    return ((np.float32(-0.75) * distance + np.float32(3.75)) * distance - np.float32(6)) * distance + np.float32(3)
 
 
 def _sum(x: Array, axes: Sequence[Resampling | FixedResampling]) -> Array:

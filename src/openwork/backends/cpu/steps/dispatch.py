@@ -18,6 +18,7 @@ from openwork.backends.cpu.steps.moving import (
     pad,
     reshape,
     slice_,
+    take_along,
     transpose,
 )
 from openwork.backends.cpu.steps.normalizing import (
@@ -28,8 +29,8 @@ from openwork.backends.cpu.steps.normalizing import (
     softmax,
 )
 from openwork.backends.cpu.steps.pooling import pool
-from openwork.backends.cpu.steps.reducing import arg_max, mean, reduce
-from openwork.backends.cpu.steps.resizing import integer_resize, resize
+from openwork.backends.cpu.steps.reducing import arg_max, mean, reduce, top_k
+from openwork.backends.cpu.steps.resizing import grid_sample, integer_resize, resize
 from openwork.errors import BuildError
 from openwork.lowering import (
     Add,
@@ -47,6 +48,7 @@ from openwork.lowering import (
     FixedSoftmax,
     FullyConnected,
     Gather,
+    GridSample,
     IntegerNormalize,
     IntegerResize,
     IntegerSoftmax,
@@ -67,6 +69,8 @@ from openwork.lowering import (
     Slice,
     Softmax,
     Step,
+    TakeAlong,
+    TopK,
     Transpose,
     Unary,
 )
@@ -131,6 +135,8 @@ def plan_step(plan: Plan, step: Step) -> None:
             reduce(plan, step)
         case ArgMax():
             arg_max(plan, step)
+        case TopK():
+            top_k(plan, step)
         case Normalize():
             normalize(plan, step)
         case IntegerNormalize():
@@ -161,8 +167,12 @@ def plan_step(plan: Plan, step: Step) -> None:
             pad(plan, step)
         case Gather():
             gather(plan, step)
+        case TakeAlong():
+            take_along(plan, step)
         case Resize():
             resize(plan, step)
+        case GridSample():
+            grid_sample(plan, step)
         case IntegerResize() | FixedResize():
             integer_resize(plan, step)
 

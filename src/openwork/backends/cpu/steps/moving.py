@@ -15,7 +15,7 @@ from openwork.backends.cpu.copying import (
 )
 from openwork.backends.cpu.layout import LANE, Planes, reshaped, viewed
 from openwork.backends.cpu.plan import Address, Place, Plan, Value, stored_bytes
-from openwork.lowering import Concat, Expand, Gather, Pad, Reshape, Slice, Transpose
+from openwork.lowering import Concat, Expand, Gather, Pad, Reshape, Slice, TakeAlong, Transpose
 
 
 def concat(plan: Plan, step: Concat) -> None:
@@ -171,6 +171,27 @@ def gather(plan: Plan, step: Gather) -> None:
         "items": items,
     }
     plan.call("x8_gather", fields, items)
+
+
+def take_along(plan: Plan, step: TakeAlong) -> None:
+    data, indices = step.inputs
+    given, shape = plan.shape(data), plan.shape(step.output)
+    nbytes = np.dtype(plan.dtype(data)).itemsize
+    items = work_items(plan, prod(shape), prod(shape) * nbytes)
+    sources = plan.plain(data).address, plan.plain(indices).address
+    fields: dict[str, Value] = {
+        "input": sources[0],
+        "indices": sources[1],
+        "output": plan.new_plain(step.output).address,
+        "outer": prod(shape[: step.axis]),
+        "size": given[step.axis],
+        "count": shape[step.axis],
+        "inner": prod(shape[step.axis + 1 :]),
+        "bytes": nbytes,
+        "wide": int(plan.dtype(indices) == "int64"),
+        "items": items,
+    }
+    plan.call("x8_take_along", fields, items)
 
 
 def take(plan: Plan, source: str, output: str, tables: list[NDArray[np.int64]], value: float = 0) -> None:

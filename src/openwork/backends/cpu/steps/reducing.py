@@ -11,6 +11,7 @@ from openwork.lowering import (
     ArgMax,
     Mean,
     Reduce,
+    TopK,
 )
 
 # enum ow_reduction.
@@ -127,3 +128,16 @@ def arg_max(plan: Plan, step: ArgMax) -> None:
         "last": int(step.last),
     }
     plan.call(f"{KINDS[plan.dtype(step.input)]}_argmax", fields, outer * inner)
+
+
+def top_k(plan: Plan, step: TopK) -> None:
+    source, outer, count, inner = _three_axes(plan, step.input, (step.axis,))
+    fields: dict[str, Value] = {
+        "input": source,
+        "output": plan.new_plain(step.output).address,
+        "count": count,
+        "inner": inner,
+        "k": plan.shape(step.output)[step.axis],
+        "smallest": int(step.smallest),
+    }
+    plan.call(f"{KINDS[plan.dtype(step.input)]}_topk", fields, outer * inner)

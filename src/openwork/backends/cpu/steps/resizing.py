@@ -1,4 +1,4 @@
-"""Steps that resize images."""
+"""Steps that resize or sample images."""
 
 from math import prod
 
@@ -10,8 +10,12 @@ from openwork.backends.cpu.descriptors import Rounding
 from openwork.backends.cpu.layout import VECTOR, Plain, Planes
 from openwork.backends.cpu.plan import Plan, Value, stored_zero_point
 from openwork.backends.cpu.steps.moving import take
-from openwork.lowering import FixedResize, IntegerResize, Resize
+from openwork.lowering import FixedResize, GridSample, IntegerResize, Resize
 from openwork.lowering.steps.resizing import FRACTION
+
+# enums of f32_grid_sample.c.
+MODES = {"nearest": 0, "linear": 1, "cubic": 2}
+PADDINGS = {"zeros": 0, "border": 1, "reflection": 2}
 
 
 def resize(plan: Plan, step: Resize) -> None:
@@ -125,3 +129,27 @@ def _taps(plan: Plan, step: IntegerResize | FixedResize, axis: int | None) -> di
         "places": plan.param(np.pad(places.T, more)),
         "weights": plan.param(np.pad(weights.T, more)),
     }
+
+
+def grid_sample(plan: Plan, step: GridSample) -> None:
+    """Over plain images."""
+    image, grid = step.inputs
+    shape, out = plan.shape(image), plan.shape(step.output)
+    dimensions, points = len(shape) - 2, prod(out[2:])
+    sources = plan.plain(image).address, plan.plain(grid).address
+    items = work_items(plan, out[0] * points, prod(out) * 4)
+    fields: dict[str, Value] = {
+        "input": sources[0],
+        "grid": sources[1],
+        "output": plan.new_plain(step.output).address,
+        "images": out[0],
+        "channels": out[1],
+        "points": points,
+        "size": [*[1] * (3 - dimensions), *shape[2:]],
+        "dimensions": dimensions,
+        "items": items,
+        "mode": MODES[step.mode],
+        "padding": PADDINGS[step.padding],
+        "align_corners": int(step.align_corners),
+    }
+    plan.call("f32_grid_sample", fields, items)

@@ -1,0 +1,4 @@
+/* f32_topk: the indices of the k largest or smallest elements. */
+#include "topk.h"
+
+OW_TOPK_KERNEL(f32_topk, float)
