@@ -213,6 +213,18 @@ def test_types_that_are_no_tensors_do_not_hide_the_operator_that_makes_them(tmp_
         lower(loaded)
 
 
+def test_types_that_inference_gives_do_not_hide_it_either(tmp_path):
+    model = strange.network()
+    model.opset_import.add(domain="ai.onnx.ml", version=3)
+    zipped = helper.make_node("ZipMap", ["f"], ["z"], domain="ai.onnx.ml", classlabels_int64s=range(120), name="zip")
+    model.graph.node.extend([helper.make_node("Flatten", ["y"], ["f"]), zipped])
+    model.graph.output.add(name="z")
+    loaded = load(model, tmp_path)
+    canonicalise(loaded)
+    with pytest.raises(UnsupportedError, match="::ZipMap 'zip': openwork does not have this operator"):
+        lower(loaded)
+
+
 def test_an_input_without_type_is_told(tmp_path):
     model = strange.network()
     model.graph.input[0].ClearField("type")

@@ -41,7 +41,7 @@ def test_windows_larger_than_their_input_are_refused(size):
     body = "p = MaxPool<kernel_shape=[8,8]>(x) y = Slice(p, s, e, a)"
     constants = {"s": np.int64([0]), "e": np.int64([2]), "a": np.int64([2])}
     model = graph(f"(float[1,2,{size},9] x) => (float[1,2,A,B] y) {{ {body} }}", **constants)
-    with pytest.raises(ModelError, match=r"its result would have the shape \[1,2,-\d,2\]: they are too small"):
+    with pytest.raises(ModelError, match=r"its result would have the shape \[1,2,-\d,2\]: they are too small for it"):
         infer_shapes(model)
 
 

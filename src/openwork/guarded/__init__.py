@@ -4,7 +4,7 @@ may take any time. They run in a child process with limits, and what becomes of 
 
 from openwork.guarded.computation import compute
 from openwork.guarded.inference import infer_node
-from openwork.guarded.models import check_model, convert_version
+from openwork.guarded.models import convert_version
 from openwork.guarded.process import RefusedError
 
-__all__ = ["RefusedError", "check_model", "compute", "convert_version", "infer_node"]
+__all__ = ["RefusedError", "compute", "convert_version", "infer_node"]

@@ -52,8 +52,6 @@ def _answer(rules: Any, request: tuple[Any, ...]) -> tuple[Any, ...]:
         match kind:
             case "infer":
                 return "ok", _infer(rules, *arguments)
-            case "check":
-                return "ok", rules.checker.check_model(*arguments, False, False, False)
             case "convert":
                 return "ok", rules.version_converter.convert_version(*arguments)
             case _:

@@ -1,4 +1,4 @@
-"""Checking and converting whole models. Their weights stay here: neither looks at them."""
+"""Converting whole models. Their weights stay here: the converter does not look at them."""
 
 from typing import Any
 
@@ -10,22 +10,12 @@ from openwork.guarded.process import ask, told_as
 _SMALL = 1 << 12
 
 
-def check_model(subject: str, model: onnx.ModelProto) -> None:
-    """Hold a model against the rules of ONNX.
+def convert_version(subject: str, model: onnx.ModelProto, version: int) -> onnx.ModelProto:
+    """A model of another opset of the standard operators.
 
     Args:
         subject: the file, in front of an error.
         model: with its external data in memory; not modified.
-    Raises: RefusedError: it breaks them. ModelError: the checker dies of it.
-    """
-    light, _ = _without_weights(model)
-    with told_as(subject, "checker"):
-        ask(("check", light.SerializeToString()))
-
-
-def convert_version(subject: str, model: onnx.ModelProto, version: int) -> onnx.ModelProto:
-    """A model of another opset of the standard operators. Arguments as for `check_model`.
-
     Raises: RefusedError: it cannot be converted. ModelError: the converter dies of it.
     """
     light, weights = _without_weights(model)

@@ -71,7 +71,7 @@ def _infer(node: ir.Node, model: ir.Model) -> bool:
     try:
         types = infer(node, model)
     except RefusedError as error:
-        raise _does_not_fit(node, one_line(error)) from error
+        raise _does_not_fit(node, one_line(error).rpartition("InferenceError] ")[2]) from error
     changed = False
     for output in node.outputs:
         dtype, shape = types.get(str(output.name), (None, None))
@@ -99,7 +99,7 @@ def _check_channels(node: ir.Node) -> None:
 def _does_not_fit(node: ir.Node, reason: str) -> ModelError:
     return ModelError(
         f"{name_of(node)}: it does not fit its inputs ({reason}); "
-        "check the model, and the shapes given with --set-shape"
+        "check the model, and the shapes that its inputs were given"
     )
 
 
@@ -131,15 +131,24 @@ def infer(node: ir.Node, model: ir.Model) -> Mapping[str, _Type]:
 
 
 def _checked(node: ir.Node, proto: onnx.TypeProto) -> _Type:
+    if not _is_of_tensors(proto):
+        return None, None
     shape = ir.serde.deserialize_type_proto_for_shape(proto)
     sizes = [] if shape is None else [size for size in shape if isinstance(size, int)]
     if any(size < 0 for size in sizes):
-        raise _does_not_fit(node, f"its result would have the shape {shape}: they are too small")
+        raise _does_not_fit(node, f"its result would have the shape {shape}: they are too small for it")
     if shape is not None and shape.is_static() and prod(sizes) > _LARGEST:
         raise _does_not_fit(node, f"its result of shape {shape} would have more than 2^31 elements")
     if shape is not None and len(shape) > MOST_DIMENSIONS:
         raise _does_not_fit(node, f"its result would have {len(shape)} dimensions, more than {MOST_DIMENSIONS}")
     return ir.serde.deserialize_type_proto_for_type(proto), shape
+
+
+def _is_of_tensors(proto: onnx.TypeProto) -> bool:
+    """Whether a type is one of tensors, or sequences of them, and no map, which onnx_ir has no type for."""
+    while proto.WhichOneof("value") in ("sequence_type", "optional_type"):
+        proto = proto.sequence_type.elem_type if proto.HasField("sequence_type") else proto.optional_type.elem_type
+    return proto.WhichOneof("value") in ("tensor_type", "sparse_tensor_type")
 
 
 def _type(value: ir.Value) -> onnx.TypeProto:
