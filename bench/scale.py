@@ -5,8 +5,8 @@
 
 Nodes: a chain of convolutions, gates and sums, pruned, in float32 and in int8; the front end is all that comes before C
 is compiled: reading, canonical form, lowering, plan, memory, generated source. Weights: one dense and one pruned matrix
-product, through `openwork compile`. Each is measured in a process of its own; seconds are of the processor, the start of
-Python and child processes included.
+product, through `openwork compile`. Each is measured in a process of its own; seconds are of the processor, with
+Python's start and child processes.
 """
 
 import resource
