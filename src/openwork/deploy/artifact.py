@@ -101,6 +101,17 @@ class Artifact:
         """One line for each quantized layer that computes in float nevertheless, and why; dynamic ones too."""
         return list(self._description()["notes"])
 
+    def moved(self) -> list[float]:
+        """How far each output moved, as a fraction of its range, see `deploy.networks.Network.moved`.
+
+        Raises: ArtifactError: deploy.json does not tell.
+        """
+        try:
+            return [float(fraction) for fraction in self._description()["moved"]]
+        except (KeyError, TypeError, ValueError) as error:
+            where = self.directory / "deploy.json"
+            raise ArtifactError(f"{where}: does not tell how far outputs move; compile the model again") from error
+
     def step_proof(self) -> list[dict[str, Any]]:
         """What each step should give, see `deploy.proof.steps`; empty where the outputs say it all."""
         return list(self._description()["proof"])

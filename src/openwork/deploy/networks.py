@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from openwork.backends.cpu import WIDTHS, read_result
 from openwork.deploy.artifact import Reference
 from openwork.deploy.channels_last import NCHW_FROM_NHWC, NHWC_FROM_NCHW
+from openwork.deploy.proof.difference import value_range
 from openwork.deploy.proof.isolated import IsolatedSession
+from openwork.deploy.proof.noise import moved
 from openwork.deploy.proof.original import Said, run_original
 from openwork.deploy.proof.steps import step_records
 from openwork.deploy.session import InferenceSession
@@ -45,6 +47,11 @@ class Network(Protocol):
 
     def run(self, inputs: Values, taps: Sequence[str] = ()) -> Values:
         """Outputs and taps by name. Raises: DataError: the inputs do not fit."""
+        ...
+
+    def moved(self, inputs: Values) -> Mapping[str, float]:
+        """How far each output moves by rounding, or, of a network that is quantized, by half a step of everything that
+        is, in its own unit. Raises: DataError: the inputs do not fit."""
         ...
 
     def close(self) -> None:
@@ -134,6 +141,9 @@ class OnnxNetwork:
     def _run(self, inputs: Values, taps: Sequence[str]) -> Values:
         return (Evaluator(self.model, taps) if taps else self._evaluator).run(inputs)
 
+    def moved(self, inputs: Values) -> Mapping[str, float]:
+        return moved(self.model, inputs)
+
     def close(self) -> None:
         self.__dict__.pop("_evaluator", None)
 
@@ -219,6 +229,13 @@ class CompiledNetwork:
         return tapped | {
             name: self._permuted(result, NCHW_FROM_NHWC) for name, result in zip(self.outputs, results, strict=True)
         }
+
+    def moved(self, inputs: Values) -> Mapping[str, float]:
+        """As it was when the network was compiled, in relation to the range of each output."""
+        artifact = self._session.artifact
+        known = zip(artifact.outputs, artifact.moved(), strict=True)
+        results = self.run(inputs)
+        return {tensor.name: fraction * value_range(results[tensor.name]) for tensor, fraction in known}
 
     def run_batches(self, batches: Iterable[Values]) -> Values:
         """The outputs of all batches, those of one name joined along the first dimension.

@@ -27,15 +27,16 @@ class Evaluator:
         model: not modified.
         taps: names of tensors inside the graph that `run` returns besides the outputs.
         threads: of onnxruntime.
+        optimized: whether onnxruntime may rewrite the model first.
     Raises: ModelError: onnxruntime does not take the model, or a tap is no tensor of it.
     """
 
-    def __init__(self, model: ir.Model, taps: Sequence[str] = (), *, threads: int = 1):
+    def __init__(self, model: ir.Model, taps: Sequence[str] = (), *, threads: int = 1, optimized: bool = True):
         light, weights = _without_weights(model)
         proto = ir.to_proto(light)
         proto.ir_version = min(proto.ir_version, IR_VERSION)
         _add_outputs(proto.graph, taps)
-        options = _options(threads)
+        options = _options(threads, optimized)
         options.add_external_initializers(list(weights), list(weights.values()))
         try:
             self._session = onnxruntime.InferenceSession(
@@ -100,8 +101,10 @@ def _without_weights(model: ir.Model) -> tuple[ir.Model, dict[str, onnxruntime.O
     return light, weights
 
 
-def _options(threads: int) -> onnxruntime.SessionOptions:
+def _options(threads: int, optimized: bool) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
+    if not optimized:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # its errors reach us as exceptions

@@ -1,4 +1,7 @@
-"""Elementwise functions by name, and what they mean: NumPy on float32 unless said otherwise."""
+"""Elementwise functions by name, and what they mean: NumPy on float32 unless said otherwise.
+
+Given float64, those of floats compute in float64: what the result would be without rounding.
+"""
 
 from collections.abc import Callable, Mapping
 from math import erf, sqrt
@@ -60,11 +63,11 @@ BinaryFunction = Literal[
 
 ONE, HALF = np.float32(1), np.float32(0.5)
 
-_erf = np.vectorize(erf, otypes=[np.float32])  # NumPy has none
+_erf = np.vectorize(erf, otypes=[np.float64])  # NumPy has none
 
 
 def _float_erf(x: Array) -> Array:
-    y: Array = _erf(x)
+    y: Array = _erf(x).astype(x.dtype)
     return y
 
 

@@ -22,7 +22,7 @@ GUARD = 64  # bytes before and after
         ((2, 1, 3, 4, 5), turned((2, 1, 3, 4, 5), "float32", 1)),
     ],
 )
-def test_a_result_is_replaced_in_its_layout(shape: tuple[int, ...], layout: Planes | None) -> None:
+def test_a_float_result_is_replaced_in_its_layout(shape: tuple[int, ...], layout: Planes | None) -> None:
     size = 4 * int(np.prod(shape)) if layout is None else layout.nbytes
     arena = np.random.default_rng(0).integers(0, 256, size + 2 * GUARD).astype(np.uint8)
     planes = None if layout is None else asdict(layout)

@@ -19,7 +19,7 @@ from openwork.lowering import lower
 from openwork.passes import canonicalise
 from openwork.targets import load_target
 from tests.backends.cpu.programs import instruction_sets_here
-from tests.models import Writer, residual_net
+from tests.models import Writer, quantized, residual_net
 
 
 def islands() -> ir.Model:
@@ -56,9 +56,11 @@ def test_every_step_is_held_from_the_files_alone(compiled: Artifact) -> None:
     assert found.passed
     expected = read_steps(compiled)
     assert found.steps == len(lower(islands()).steps) == len(expected)
-    values = [each.value for each in expected if each.value is not None]
-    assert 0 < len(values) < len(expected)
-    assert (compiled.directory / FILE).stat().st_size == sum(value.nbytes for value in values)
+    held = [each for each in expected if each.sha256 is None]
+    assert 0 < len(held) < len(expected)
+    floats = sum(len(each.value) + len(each.bound) for each in held)
+    floats += sum(len(each.stand_in.pool) for each in expected if each.stand_in is not None)
+    assert (compiled.directory / FILE).stat().st_size == 4 * floats
 
 
 @pytest.mark.parametrize("isa", instruction_sets_here())
@@ -68,8 +70,8 @@ def test_on_every_instruction_set(isa: str, threads: int, compiled: Artifact, mo
     assert verify(compiled.directory, threads=threads).passed
 
 
-def test_the_next_steps_read_what_is_put_in_place_of_a_result(compiled: Artifact) -> None:
-    """If other values were expected of an open step, and tolerated, the step that reads them would not agree."""
+def test_the_next_steps_read_what_stands_in_for_a_result(compiled: Artifact) -> None:
+    """If another value stood in for an open step's, the step that reads it would not agree."""
     expected, records = read_steps(compiled), step_records(compiled)
     library = Library(compiled.directory, 1)
     inputs = [read_tensor(compiled.directory, tensor) for tensor in compiled.inputs]
@@ -78,11 +80,11 @@ def test_the_next_steps_read_what_is_put_in_place_of_a_result(compiled: Artifact
     assert first_wrong(library, records, expected, inputs, names) is None
     for index, each in enumerate(expected):
         readers = [later for later, step in enumerate(steps) if records[index].output in step.reads]
-        if each.value is not None and readers:
-            other = replace(each, value=each.value - np.float32(0.5), tolerance=1.0)
+        if each.stand_in is not None and readers:
+            other = replace(each, stand_in=replace(each.stand_in, pool=each.stand_in.pool - np.float32(0.5)))
             wrong = first_wrong(library, records, [*expected[:index], other, *expected[index + 1 :]], inputs, names)
             assert wrong is not None
-            assert wrong[0].index == readers[0]
+            assert wrong.record.index == readers[0]
     library.close()
 
 
@@ -97,15 +99,18 @@ def test_one_wrong_step_is_found_where_all_outputs_agree(compiled: Artifact, tmp
             assert all(output.passed for output in found.outputs)
 
 
-@pytest.mark.parametrize("entry", [{}, {"step": 999, "tolerance": 1.0}, {"step": 0, "tolerance": None}, 7])
+@pytest.mark.parametrize(
+    "entry",
+    [{}, {"step": 999, "elements": 1, "length": 1}, {"step": 0, "elements": -1}, {"step": 0, "pool": 1 << 40}, 7],
+)
 def test_a_damaged_description_is_refused(entry: object, compiled: Artifact, tmp_path: Path) -> None:
     artifact = described(compiled, tmp_path / "copy", proof=[entry])
     with pytest.raises(ArtifactError, match=r"deploy\.json: does not describe steps"):
         verify(artifact.directory)
 
 
-def test_networks_of_one_kind_need_no_steps(tmp_path: Path) -> None:
-    model = residual_net()
+def test_the_outputs_of_integers_say_all(tmp_path: Path) -> None:
+    model = quantized(residual_net())
     canonicalise(model)
     artifact = compile_model(model, tmp_path / "deploy", target=load_target("cpu"))
     assert artifact.step_proof() == []

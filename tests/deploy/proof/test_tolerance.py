@@ -1,7 +1,6 @@
-import numpy as np
 import pytest
 
-from openwork.deploy.proof.tolerance import Arithmetic, arithmetic, tolerance
+from openwork.deploy.proof.tolerance import Arithmetic, arithmetic
 from openwork.lowering import lower
 from openwork.passes import canonicalise
 from tests.models import Writer, quantized, residual_net
@@ -65,8 +64,14 @@ def test_a_network_quantized_throughout_is_exact() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "expected"),
-    [(Arithmetic.EXACT, 0), (Arithmetic.FLOAT, 6e-4), (Arithmetic.REQUANTIZED, 0.12)],
+    ("operator", "expected"),
+    [("ArgMax", Arithmetic.CHOSEN), ("Floor", Arithmetic.CHOSEN), ("Abs", Arithmetic.FLOAT)],
 )
-def test_the_tolerance_follows_the_range_of_the_reference(kind: Arithmetic, expected: float) -> None:
-    assert tolerance(kind, np.array([-2.0, 1.0, 4.0])) == pytest.approx(expected)
+def test_what_jumps_is_chosen(operator: str, expected: Arithmetic) -> None:
+    w = Writer()
+    assert behind(w, w.op(operator, w.op("Tanh", w.input("x", (1, 8))), name="y")) is expected
+
+
+def test_what_jumps_is_exact_where_nothing_before_it_is_rounded() -> None:
+    w = Writer()
+    assert behind(w, w.op("ArgMax", w.input("x", (1, 8)), name="y")) is Arithmetic.EXACT

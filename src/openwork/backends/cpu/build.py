@@ -145,22 +145,30 @@ def read_result(record: StepRecord, arena: int) -> NDArray[np.generic]:
 
 
 def write_result(record: StepRecord, arena: int, value: NDArray[np.generic]) -> None:
-    """Put another value in the place of one step's float32 result, while a tap is called about it.
+    """Put another value in the place of one step's result, while a tap is called about it.
 
-    Args: as for `read_result`; value: float32, of the record's shape.
+    Args: as for `read_result`; value: of the record's shape and dtype, which is float32 or an integer of 8 bits.
     """
-    assert record.offset is not None and record.dtype == "float32"
+    assert record.offset is not None and record.dtype in ("float32", "uint8", "int8")
+    value = np.ascontiguousarray(value, record.dtype)
+    if record.dtype == "int8":
+        value = value.view(np.uint8) ^ 0x80
     layout = None if record.planes is None else _planes(record.planes)
-    nbytes = 4 * value.size if layout is None else layout.nbytes
+    nbytes = value.nbytes if layout is None else layout.nbytes
     raw = np.ctypeslib.as_array((c_ubyte * nbytes).from_address(arena + record.offset))
     if layout is None:
         raw[:] = np.frombuffer(value.tobytes(), np.uint8)
-    else:
-        pixels = _pixels(raw, layout)
-        if layout.order:  # the buffer's order to that of memory
-            value = value.reshape([record.shape[axis] for axis in sorted(layout.order)])
-            value = value.transpose(np.argsort(np.argsort(layout.order)))
+        return
+    pixels = _pixels(raw, layout)
+    if layout.order:  # the buffer's order to that of memory
+        value = value.reshape([record.shape[axis] for axis in sorted(layout.order)])
+        value = value.transpose(np.argsort(np.argsort(layout.order)))
+    if layout.deep == 1:
         pixels[:] = np.frombuffer(value.tobytes(), np.uint8).reshape(pixels.shape)
+        return
+    channels = value.reshape(layout.images, layout.channels, layout.height, layout.width)
+    for channel in range(layout.channels):
+        pixels[channel // LANE :: layout.groups, ..., channel % LANE] = channels[:, channel]
 
 
 def result_span(record: StepRecord) -> tuple[int, int]:

@@ -1,22 +1,29 @@
 """Hold two models or artifacts against each other, output by output, then tensor by tensor."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
 import onnx_ir as ir
 
 from openwork.backends.cpu import WIDTHS
 from openwork.deploy.networks import CompiledNetwork, Network, OnnxNetwork, Values, check_alike
-from openwork.deploy.proof.difference import Difference, cosine_distance, difference, value_range
-from openwork.deploy.proof.tolerance import TOLERANCES, Arithmetic, arithmetic_of, tolerance
+from openwork.deploy.proof.bounds import evaluated
+from openwork.deploy.proof.conditioning import LEAST, LEAST_OF_INTEGERS
+from openwork.deploy.proof.difference import ANYTHING, Difference, bounded, cosine_distance, difference, value_range
+from openwork.deploy.proof.tolerance import Arithmetic, arithmetic_of
+from openwork.deploy.tensors import QUANTIZED as QUANTIZED_DTYPES
 from openwork.deploy.tensors import random_inputs
 from openwork.errors import DataError, UnsupportedError
 from openwork.frontends import TensorSpec
 from openwork.graph import evaluate
-from openwork.lowering import interpreter, lower
+from openwork.lowering import Program, Step, lower
+from openwork.lowering.arithmetic import Array
 
-# As a fraction of the range of an output: what 8 bits may cost. A wrong network is off by the range itself.
-QUANTIZED = 0.1
+# How many times as far as noise moves an output two networks may differ there. Half a step of everything is not all
+# that quantizing costs: what is cut off comes on top. Between two quantized networks it is more than enough.
+ROUNDED = 8.0
+QUANTIZED = 6.0
 
 
 @dataclass(frozen=True)
@@ -45,27 +52,38 @@ def compare(
     Args:
         one, other: as `open_networks` gives them.
         inputs: by name, images laid out as in the models; if None, random ones of `seed` that both can hold.
-        within: the difference that passes, as a fraction of the range of the other's tensor. If None, what is allowed
-            of float sums where both compute in floats, of integers made of them where neither does, and otherwise
-            `QUANTIZED`.
+        within: the difference that passes, as a fraction of the range of the other's tensor. If None, a few times as
+            far as noise moves an output: as large as rounding where both compute in floats, else half a step of each
+            quantized tensor. An index or a truth must be equal, unless noise moves it, or one is an artifact of the
+            other and no step of it is wrong.
     Raises: DataError: the two have different inputs or outputs, or `inputs` does not fit.
     """
     check_alike([one, other])
     _check_outputs(one, other)
     values = random_inputs(_narrowest(one, other), seed) if inputs is None else inputs
-    fraction = _allowed(one, other) if within is None else within
-    outputs = _differences(one.outputs, one.run(values), other.run(values), fraction)
+    results, references = one.run(values), other.run(values)
+    fractions = _fractions(one, other, values, references) if within is None else dict.fromkeys(one.outputs, within)
+    outputs = _differences(results, references, fractions)
     if len(outputs) != len(one.outputs):
         raise DataError(
             f"{one.path} and {other.path}: outputs of one name differ in shape or dtype; compare networks of one kind"
         )
     if all(output.passed for output in outputs):
         return Comparison(outputs, None)
+    pair = _model_and_artifact(one, other)
+    wrong = None if pair is None else _wrong_layer(*pair, values, within)
+    if pair is not None and wrong is None and within is None:
+        chosen = {name for name in one.outputs if _is_chosen(references[name])}
+        outputs = tuple(
+            replace(each, correct_ratio=1.0, tolerance=ANYTHING) if each.name in chosen else each for each in outputs
+        )
+        if all(output.passed for output in outputs):
+            return Comparison(outputs, None)
     theirs = set(other.inner)
     common = [name for name in one.inner if name in theirs]
-    inner = _differences(common, one.run(values, common), other.run(values, common), fraction)
-    first = _wrong_layer(one, other, values, within) or _wrong_layer(other, one, values, within)
-    return Comparison(outputs, first or next((tensor for tensor in inner if not tensor.passed), None))
+    worst = max(fraction for fraction in fractions.values())
+    inner = _differences(one.run(values, common), other.run(values, common), dict.fromkeys(common, worst))
+    return Comparison(outputs, wrong or next((tensor for tensor in inner if not tensor.passed), None))
 
 
 def output_distances(model: ir.Model, reference: ir.Model, inputs: Values) -> dict[str, float]:
@@ -83,39 +101,73 @@ def _narrowest(one: Network, other: Network) -> list[TensorSpec]:
     return [replace(tensor, quantization=tensor.quantization or theirs[tensor.name]) for tensor in one.inputs]
 
 
-def _allowed(one: Network, other: Network) -> float:
-    """As a fraction of the range of an output."""
-    if one.in_floats != other.in_floats:
-        return QUANTIZED
-    return TOLERANCES[Arithmetic.FLOAT if one.in_floats else Arithmetic.REQUANTIZED]
+def _fractions(one: Network, other: Network, inputs: Values, references: Values) -> dict[str, float]:
+    """How far each output may be off, as a fraction of its range in `references`."""
+    in_floats = one.in_floats and other.in_floats
+    told = [network for network in (one, other) if in_floats or not network.in_floats]
+    moved = [network.moved(inputs) for network in told]
+    fractions = {}
+    for name in one.outputs:
+        furthest, width = max(each[name] for each in moved), value_range(references[name]) or 1.0
+        if _is_chosen(references[name]):
+            fractions[name] = ANYTHING / width if furthest else 0.0
+        elif in_floats:
+            fractions[name] = max(LEAST, ROUNDED * furthest / width)
+        elif one.in_floats or other.in_floats:
+            fractions[name] = max(LEAST, QUANTIZED * furthest / width)
+        else:
+            fractions[name] = max(LEAST_OF_INTEGERS, furthest / width)
+    return fractions
 
 
-def _wrong_layer(model: Network, artifact: Network, inputs: Values, within: float | None) -> Difference | None:
+def _is_chosen(reference: Array) -> bool:
+    """Whether it holds indices or truths rather than reals, or integers that stand for reals."""
+    return reference.dtype != np.float32 and reference.dtype not in QUANTIZED_DTYPES
+
+
+def _model_and_artifact(one: Network, other: Network) -> tuple[OnnxNetwork, CompiledNetwork] | None:
+    match one, other:
+        case (OnnxNetwork(), CompiledNetwork()):
+            return one, other
+        case (CompiledNetwork(), OnnxNetwork()):
+            return other, one
+    return None
+
+
+def _wrong_layer(
+    model: OnnxNetwork, artifact: CompiledNetwork, inputs: Values, within: float | None
+) -> Difference | None:
     """The first step of a lowered model that differs from its meaning on what the artifact itself computed before it.
 
-    None where none does, or the two are no model that can be compiled and no artifact.
+    None where none does, or the model cannot be compiled.
     """
-    if not (isinstance(model, OnnxNetwork) and isinstance(artifact, CompiledNetwork)):
-        return None
     try:
         program = lower(model.model, WIDTHS)
     except UnsupportedError:
         return None
-    computed = {**inputs, **artifact.run(inputs, artifact.inner)}
+    computed = {**program.constants, **inputs, **artifact.run(inputs, artifact.inner)}
     for step in program.steps:
-        sources = tuple(name for name in step.reads if name not in program.constants)
-        alone = replace(program, inputs=sources, outputs=(step.output,), steps=(step,))
-        reference = interpreter.run(alone, computed)[step.output]
+        buffer = program.buffers[step.output]
+        with np.errstate(all="ignore"):
+            reference = step.compute(computed, buffer).astype(buffer.dtype, copy=False)
         result = computed.setdefault(step.output, reference)
         if (result.shape, result.dtype) != (reference.shape, reference.dtype):
             return None  # another network, though some names are the same
-        allowed = tolerance(arithmetic_of(step, program), reference)
-        found = difference(
-            step.output, result, reference, allowed if within is None else within * value_range(reference)
-        )
+        found = _held(step, program, computed, result, reference, within)
         if not found.passed:
             return found
     return None
+
+
+def _held(
+    step: Step, program: Program, computed: Values, result: Array, reference: Array, within: float | None
+) -> Difference:
+    if within is not None:
+        return difference(step.output, result, reference, within * value_range(reference))
+    if arithmetic_of(step, program) is Arithmetic.EXACT:
+        return difference(step.output, result, reference, 0.0)
+    evaluation = evaluated(step, computed, program.buffers[step.output], np.arange(result.size))
+    return bounded(step.output, result, evaluation.value, evaluation.bound)
 
 
 def _check_outputs(one: Network, other: Network) -> None:
@@ -126,10 +178,10 @@ def _check_outputs(one: Network, other: Network) -> None:
         )
 
 
-def _differences(names: Iterable[str], one: Values, other: Values, fraction: float) -> tuple[Difference, ...]:
+def _differences(one: Values, other: Values, fractions: Mapping[str, float]) -> tuple[Difference, ...]:
     """How far tensors of `one` lie from `other`'s, where both are arrays of one shape and dtype."""
     return tuple(
         difference(name, one[name], other[name], fraction * value_range(other[name]))
-        for name in names
+        for name, fraction in fractions.items()
         if (one[name].shape, one[name].dtype) == (other[name].shape, other[name].dtype)
     )

@@ -1,12 +1,16 @@
 """How far a result lies from its reference."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
+from sys import float_info
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+# A tolerance that holds nothing: of indices, which the proof step by step decides.
+ANYTHING = float_info.max
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,24 @@ def difference(name: str, result: NDArray[np.generic], reference: NDArray[np.gen
 def worst(differences: Sequence[Difference]) -> Difference:
     """Of one tensor several times: one that fails before one that passes, then the farthest off."""
     return max(differences, key=lambda each: (-each.correct_ratio, not each.max_abs_diff <= inf, each.max_abs_diff))
+
+
+def bounded(
+    name: str, result: NDArray[np.generic], reference: NDArray[np.float64], bound: NDArray[np.float64]
+) -> Difference:
+    """As `difference`, with a bound for each element of its own; the tolerance is that where it is exceeded most."""
+    a, b, allowed = result.astype(np.float64).ravel(), reference.ravel(), bound.ravel()
+    with np.errstate(invalid="ignore", over="ignore"):
+        away = np.where((a == b) | (result.ravel() == b.astype(np.float32)), 0.0, np.abs(a - b))
+        correct = away <= allowed
+        beyond = np.where(np.isnan(away), np.inf, away - allowed)
+    found = difference(name, result, reference.reshape(result.shape), 0.0)
+    worst = int(beyond.argmax()) if beyond.size else None
+    return replace(
+        found,
+        correct_ratio=float(correct.mean()) if correct.size else 1.0,
+        tolerance=0.0 if worst is None else float(allowed[worst]),
+    )
 
 
 def cosine_distance(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:

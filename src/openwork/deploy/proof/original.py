@@ -20,14 +20,19 @@ import onnx_ir as ir
 from openwork.deploy.artifact import Reference
 from openwork.deploy.channels_last import NCHW_FROM_NHWC, NHWC_FROM_NCHW
 from openwork.deploy.library import Array
-from openwork.deploy.proof.difference import difference, value_range
+from openwork.deploy.proof.conditioning import LEAST, LEAST_OF_INTEGERS, MULTIPLE
+from openwork.deploy.proof.difference import ANYTHING, difference, value_range
 from openwork.deploy.proof.isolated import child_arguments, child_environment, death
-from openwork.deploy.proof.tolerance import TOLERANCES, Arithmetic, arithmetic
+from openwork.deploy.proof.tolerance import Arithmetic, arithmetic
 from openwork.deploy.tensors import QUANTIZED
 from openwork.errors import VerificationError
 from openwork.frontends import is_torch_file
 from openwork.graph import Rounding
 from openwork.lowering import Program
+
+# How many times as far as rounding to float32 moves an output float16 may: its steps are 2^13 times as coarse, and
+# rounding is measured for the worst of orders.
+HALVES = 2**9
 
 # Seconds after which a runtime is taken to hang.
 PATIENCE = 1800.0
@@ -89,13 +94,16 @@ class OwnGraph:
         floats = [behind[name] is Arithmetic.FLOAT and not self._quantized for name in self.results]
         return {name: output for name, output, yes in zip(self.results, said.outputs, floats, strict=True) if yes}
 
-    def check(self, said: Said | str) -> None:
+    def check(self, said: Said | str, moved: Mapping[str, float]) -> None:
         """Hold the graph's results against the original's.
 
+        Args:
+            moved: how far each output moves by rounding, or by half a step of each quantized tensor, by name.
         Raises: VerificationError: an output is farther off than its tolerance; names it.
         """
         if isinstance(said, Said):
-            _check_values(self.results, said, [self._allowed(output, said.halves) for output in said.outputs])
+            named = zip(self.results, said.outputs, strict=True)
+            _check_values(self.results, said, [self._allowed(right, moved[name], said.halves) for name, right in named])
 
     def reference(self, said: Said | str) -> Reference:
         if isinstance(said, Said):
@@ -107,12 +115,15 @@ class OwnGraph:
     def _quantized(self) -> bool:
         return any(buffer.dtype in QUANTIZED for buffer in self.program.buffers.values())
 
-    def _allowed(self, right: Array, halves: bool) -> float:
+    def _allowed(self, right: Array, moved: float, halves: bool) -> float:
         """As floats and integers may differ that are computed in another order or with other roundings."""
         if self.dynamic:
             return DYNAMIC * value_range(right)
         loose = self._quantized or halves
-        return TOLERANCES[Arithmetic.REQUANTIZED if loose else Arithmetic.FLOAT] * value_range(right)
+        if moved and right.dtype != np.float32 and right.dtype not in QUANTIZED:
+            return ANYTHING  # an index of what nearly ties
+        times = HALVES if halves else 1.0 if self._quantized else MULTIPLE
+        return max(times * moved, (LEAST_OF_INTEGERS if loose else LEAST) * value_range(right))
 
     def _permuted(self, array: Array, order: tuple[int, ...]) -> Array:
         return np.ascontiguousarray(array.transpose(order)) if self.layout == "nhwc" and array.ndim == 4 else array

@@ -1,25 +1,20 @@
-"""How far each output of a compiled network may lie from its reference."""
+"""What is known of a tensor by the steps behind it, and so how its outputs may be held."""
 
 from enum import IntEnum
 
-import numpy as np
-from numpy.typing import NDArray
-
-from openwork.deploy.proof.difference import value_range
+from openwork.deploy.tensors import QUANTIZED
 from openwork.lowering import Program, Step
 from openwork.lowering import steps as lowered
 
 
 class Arithmetic(IntEnum):
-    """How a tensor came to be, from the strictest tolerance to the loosest."""
+    """How a tensor came to be, from the strictest to the loosest."""
 
     EXACT = 0  # integers, moved elements, and what is one rounding away from them: every bit is determined
     FLOAT = 1  # sums of floats, whose order is free, and transcendental functions: the last bits are open
     REQUANTIZED = 2  # integers made of such sums: a value near the middle of two steps may become either
+    CHOSEN = 3  # indices, truths and whole numbers made of any of those: of two that nearly tie, either may win
 
-
-# As a fraction of the range of the reference.
-TOLERANCES = {Arithmetic.EXACT: 0.0, Arithmetic.FLOAT: 1e-4, Arithmetic.REQUANTIZED: 2e-2}
 
 _SUMS = (
     lowered.Conv,
@@ -39,14 +34,21 @@ _DETERMINED = frozenset(
         *("sign", "softsign", "sqrt", "thresholded_relu"),
     }
 )
+# Functions that jump.
+_CHOOSING = frozenset(
+    {
+        *("ceil", "floor", "round", "sign", "thresholded_relu"),
+        *("equal", "fmod", "greater", "greater_equal", "less", "less_equal", "mod"),
+    }
+)
 
 
 def arithmetic(program: Program) -> dict[str, Arithmetic]:
     """The arithmetic behind every buffer of a program."""
     found = dict.fromkeys(program.inputs, Arithmetic.EXACT)
     for step in program.steps:
-        before = max(found.get(name, Arithmetic.EXACT) for name in step.reads)
-        found[step.output] = max(_after(step, before), arithmetic_of(step, program))
+        before = max((found.get(name, Arithmetic.EXACT) for name in step.reads), default=Arithmetic.EXACT)
+        found[step.output] = max(_after(step, before, program), arithmetic_of(step, program))
     return found
 
 
@@ -54,6 +56,16 @@ def arithmetic_of(step: Step, program: Program) -> Arithmetic:
     """The arithmetic of one step alone: EXACT or FLOAT."""
     is_float = program.buffers[step.output].dtype == "float32"
     return Arithmetic.FLOAT if is_float and _is_open(step) else Arithmetic.EXACT
+
+
+def is_in_floats(program: Program) -> bool:
+    """Whether a program computes without quantized integers."""
+    return not any(buffer.dtype in QUANTIZED for buffer in program.buffers.values())
+
+
+def is_told_by_outputs(program: Program) -> bool:
+    """Whether every bit of every output of a network in integers is determined: then they say all that steps could."""
+    return not is_in_floats(program) and set(arithmetic(program).values()) <= {Arithmetic.EXACT}
 
 
 def _is_open(step: Step) -> bool:
@@ -65,15 +77,21 @@ def _is_open(step: Step) -> bool:
             return step.function == "pow"
         case lowered.Reduce():
             return step.function in ("sum", "prod")
+        case lowered.Resize():
+            return any(axis.weights is not None for axis in step.axes)
     return isinstance(step, _SUMS)
 
 
-def _after(step: Step, before: Arithmetic) -> Arithmetic:
-    if isinstance(step, lowered.Quantize | lowered.QuantizedSoftmax) and before is Arithmetic.FLOAT:
-        return Arithmetic.REQUANTIZED
+def _after(step: Step, before: Arithmetic, program: Program) -> Arithmetic:
+    if before is Arithmetic.EXACT:
+        return before
+    match step:
+        case lowered.Quantize() | lowered.QuantizedSoftmax():
+            return max(before, Arithmetic.REQUANTIZED)
+        case lowered.Unary() | lowered.Binary():
+            return Arithmetic.CHOSEN if step.function in _CHOOSING else before
+        case lowered.Cast():
+            return before if program.buffers[step.output].dtype == "float32" else Arithmetic.CHOSEN
+        case lowered.ArgMax():
+            return Arithmetic.CHOSEN
     return before
-
-
-def tolerance(behind: Arithmetic, reference: NDArray[np.generic]) -> float:
-    """The largest difference from `reference` that passes, in the reference's own unit."""
-    return TOLERANCES[behind] * value_range(reference)

@@ -78,4 +78,4 @@ def _wrong_steps(artifact: Artifact, library: IsolatedLibrary, inputs: Sequence[
 
     names = [tensor.name for tensor in artifact.outputs]
     wrong = first_wrong(library, step_records(artifact), read_steps(artifact), inputs, names)
-    return [] if wrong is None else [wrong[0].name]
+    return [] if wrong is None else [wrong.record.name]

@@ -30,12 +30,13 @@ class Normalize:
         return tuple(name for name in (self.input, self.scale, self.bias) if name is not None)
 
     def compute(self, values: Values, output: Buffer) -> Array:
-        x = values[self.input].astype(np.float64)
+        given = values[self.input]
+        x = given.astype(np.float64)
         if self.centred:
             x = x - x.mean(self.axes, keepdims=True)
         y = x / np.sqrt(np.square(x).mean(self.axes, keepdims=True) + self.epsilon)
         y = y if self.scale is None else y * values[self.scale]
-        return (y if self.bias is None else y + values[self.bias]).astype(np.float32)
+        return (y if self.bias is None else y + values[self.bias]).astype(given.dtype)
 
 
 # What a 256-bit register holds of float32.

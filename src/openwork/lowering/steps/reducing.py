@@ -31,7 +31,7 @@ class Mean(ReadsInput):
     def compute(self, values: Values, output: Buffer) -> Array:
         x = values[self.input]
         if self.requantize is None:
-            return x.mean(self.axes, dtype=np.float32).reshape(output.shape)
+            return x.mean(self.axes, dtype=x.dtype).reshape(output.shape)
         sums = (x.astype(np.int32) - self.input_zero_point).sum(self.axes, dtype=np.int32)
         count = prod(x.shape[axis] for axis in self.axes)
         return self.requantize.mean(sums, count).reshape(output.shape)

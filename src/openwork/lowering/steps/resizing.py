@@ -60,7 +60,7 @@ class Resize(ReadsInput):
                 x = taps.squeeze(each.axis + 1)
             else:
                 trailing = [1] * (x.ndim - each.axis - 1)
-                x = (taps * each.weights.reshape(*each.weights.shape, *trailing)).sum(each.axis + 1, dtype=np.float32)
+                x = (taps * each.weights.reshape(*each.weights.shape, *trailing)).sum(each.axis + 1, dtype=x.dtype)
         return x
 
 
