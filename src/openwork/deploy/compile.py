@@ -198,7 +198,7 @@ def _prove(
             wrong = first_wrong(library, records, expected, given, program.outputs) if expected else None
             if wrong is not None:
                 what = f"step {wrong.record.name!r} ({wrong.record.operator})"
-                raise _wrong(what, f"on {library.isa} {wrong}")
+                raise _wrong(what, f"{wrong} on {library.isa}")
             results[library.isa] = library.run(given)
 
         proved = on_each_instruction_set(library, target.instruction_sets, prove)
@@ -226,8 +226,8 @@ def _held(
         each = {isa: difference(name, outputs[index], references[name], allowed) for isa, outputs in results.items()}
         for isa, found in each.items():
             if not found.passed:
-                how = f"is up to {found.max_abs_diff:g} off the reference, {found.tolerance:g} is allowed"
-                raise _wrong(f"output {name!r}", f"on {isa} {how}")
+                how = f"is up to {found.max_abs_diff:g} off the reference on {isa}, {found.tolerance:g} is allowed"
+                raise _wrong(f"output {name!r}", how)
         proof.append(worst(list(each.values())))
     return tuple(proof)
 
