@@ -100,6 +100,10 @@ def _bound(step: Step, values: Values, buffer: Buffer, value: Array) -> Array:
             sizes = [each if each.weights is None else replace(each, weights=_size(each.weights)) for each in step.axes]
             taps = sum(each.places.shape[1] for each in step.axes)
             return gamma(taps + 1) * replace(step, axes=tuple(sizes)).compute(_Mapped(values, _size), buffer)
+        case lowered.GridSample():
+            # At most 16 pixels, whose weights are made of a dozen operations and add up to less than 3 in size.
+            x = np.abs(values[step.inputs[0]].astype(np.float64))
+            return 3 * gamma(32) * x.max(axis=tuple(range(2, x.ndim)), keepdims=True)
         case lowered.Normalize():
             return _normalize(step, values, value)
         case lowered.Softmax():

@@ -77,6 +77,8 @@ def _is_open(step: Step) -> bool:
             return step.function == "pow"
         case lowered.Reduce():
             return step.function in ("sum", "prod")
+        case lowered.GridSample():
+            return step.mode != "nearest"
         case lowered.Resize():
             return any(axis.weights is not None for axis in step.axes)
     return isinstance(step, _SUMS)
@@ -92,6 +94,8 @@ def _after(step: Step, before: Arithmetic, program: Program) -> Arithmetic:
             return Arithmetic.CHOSEN if step.function in _CHOOSING else before
         case lowered.Cast():
             return before if program.buffers[step.output].dtype == "float32" else Arithmetic.CHOSEN
-        case lowered.ArgMax():
+        case lowered.ArgMax() | lowered.TopK():
             return Arithmetic.CHOSEN
+        case lowered.GridSample():
+            return Arithmetic.CHOSEN if step.mode == "nearest" else before
     return before
