@@ -14,8 +14,11 @@ from openwork.passes.settle_pads import settle_pads
 
 # ONNX defines these by functions, and has no rule for what they give: a tensor like their first input.
 _LIKE_THEIR_INPUT = ("GroupNormalization", "MeanVarianceNormalization")
-# Constants up to this many elements are shown to shape inference: shapes, axes, pads, splits, not weights.
+# Constants up to this many elements are shown to shape inference: shapes, axes, pads, splits, not weights. These are
+# whole numbers, but for a few operators; scales of quantization say nothing, and answers to equal questions are kept.
 _SMALL = 128
+_READS_ANY = ("OneHot", "Range", "Resize", "Upsample")
+_READS_NONE = ("DequantizeLinear", "QuantizeLinear")
 
 # Elements. No machine that this is for holds more in one tensor, and their number fits every index.
 _LARGEST = 2**31 - 1
@@ -124,7 +127,7 @@ def infer(node: ir.Node, model: ir.Model) -> Mapping[str, _Type]:
         name_of(node),
         ir.serde.serialize_node(node),
         {name: _type(value) for name, value in inputs.items()},
-        {name: data for name, value in inputs.items() if (data := _data(value)) is not None},
+        {name: data for name, value in inputs.items() if (data := _data(value, node)) is not None},
         model.graph.opset_imports,
     )
     return {name: _checked(node, each) for name, each in types.items()}
@@ -159,7 +162,10 @@ def _type(value: ir.Value) -> onnx.TypeProto:
     return proto
 
 
-def _data(value: ir.Value) -> onnx.TensorProto | None:
+def _data(value: ir.Value, node: ir.Node) -> onnx.TensorProto | None:
+    is_whole = value.dtype in (ir.DataType.INT64, ir.DataType.INT32)
+    if node.op_type not in _READS_ANY and (not is_whole or node.op_type in _READS_NONE):
+        return None
     if value.const_value is not None and value.const_value.size > _SMALL:
         return None
     array = constant(value)
