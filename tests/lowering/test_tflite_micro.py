@@ -177,3 +177,28 @@ def test_a_network_of_mlperf_tiny(name):
     assert len(seen) > 4, "outputs that are all saturated say nothing"
     for isa, outputs in run_everywhere(program, {source: x}):
         np.testing.assert_array_equal(outputs[target], expected, err_msg=isa)
+
+
+@pytest.mark.parametrize(
+    ("shape", "count", "axis", "zeros"), [((4,), 4, 3, 4), ((4,), 1, 0, 0), ((1, 1, 1, 4), 4, 0, 4), ((4,), 4, 3, 0)]
+)
+def test_a_bias_may_have_any_scales(tmp_path, shape, count, axis, zeros):
+    """As old converters wrote them: along the axis of the weights, as in the person detector of TFLite Micro."""
+    rng, file = np.random.default_rng(0), File()
+    x = file.add("x", (1, 6, 6, 4), "int8", None, [0.1], [3])
+    scales = [0.01, 0.02, 0.015, 0.005]
+    kernel = rng.integers(-127, 128, (1, 3, 3, 4)).astype(np.int8)
+    weight = file.add("w", kernel.shape, "int8", kernel, scales, [0] * 4, 3)
+    products = [0.1 * scale for scale in scales]
+    numbers = rng.integers(-900, 900, shape).astype(np.int32)
+    bias = file.add("b", shape, "int32", numbers, products[:count], [0] * zeros, axis)
+    y = file.add("y", (1, 4, 4, 4), "int8", None, [0.2], [-5])
+    options = {"Padding": 1, "StrideW": 1, "StrideH": 1, "DepthMultiplier": 1}
+    options |= {"DilationWFactor": 1, "DilationHFactor": 1}
+    file.operators = [Operator("DEPTHWISE_CONV_2D", [x, weight, bias], [y], "DepthwiseConv2DOptions", options)]
+    file.inputs, file.outputs = [x], [y]
+    path, x = tmp_path / "model.tflite", rng.integers(-128, 128, (1, 6, 6, 4)).astype(np.int8)
+    path.write_bytes(file.content())
+    _, program = lowered(path)
+    (expected,) = MicroPeer(file.content()).run([x])
+    np.testing.assert_array_equal(interpreter.run(program, {program.inputs[0]: x})[program.outputs[0]], expected)

@@ -152,7 +152,9 @@ class _Reader:
         return _vector(buffer.DataAsNumpy())
 
     def _quantization(self, table: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Quantization | None:
-        if table is None or dtype.kind not in "iu":
+        """None for wide integers: a bias has the scales of its layer, and old converters wrote others beside it, along
+        the axis of the weights. No kernel reads them."""
+        if table is None or dtype.kind not in "iu" or dtype.itemsize > 2:
             return None
         scale, zero_point = _vector(table.ScaleAsNumpy()), _vector(table.ZeroPointAsNumpy())
         if not len(scale):

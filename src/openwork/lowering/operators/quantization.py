@@ -42,6 +42,33 @@ def _dequantize(node: ir.Node, draft: Draft) -> Dequantize | list[Step] | None:
     return Dequantize(node_name(node), source, target, *_of_activation(params))
 
 
+def _dynamic_quantize(node: ir.Node, draft: Draft) -> list[Step]:
+    """uint8 whose range is that of the input, 0 included; in float32 and this order, as ONNX's definition has it:
+
+    scale = (max - min) / 255, or 1 where both are 0
+    zero point = round(clip(0 - min / scale, 0, 255))
+    y = saturate(round(x / scale) + zero point)
+    """
+    parts, x = Composition(node, draft), input_name(node)
+    axes = range(len(parts.shape(x)))
+    zero, most = parts.constant(0.0), parts.constant(255.0)
+    low, high = (
+        parts.reshape(parts.binary(function, parts.reduce(function, x, axes) if axes else x, zero))
+        for function in ("min", "max")
+    )
+    scale = parts.binary("div", parts.binary("sub", high, low), most)
+    scale = parts.select(parts.binary("equal", low, high, "bool"), parts.constant(1.0), scale)
+    offset = parts.binary("sub", zero, parts.binary("div", low, scale))
+    offset = parts.unary("round", parts.binary("min", parts.binary("max", offset, zero), most))
+    rounded = parts.binary("add", parts.unary("round", parts.binary("div", x, scale)), offset)
+    integers, *others = node.outputs
+    for output, result in zip(others, (scale, offset), strict=False):
+        if output.uses() or output.is_graph_output():
+            assert output.name is not None
+            parts.copy(result if result == scale else parts.cast(result, "uint8"), output.name)
+    return parts.end(parts.cast(rounded, "uint8"))
+
+
 def _open_parameters(node: ir.Node, draft: Draft) -> bool:
     """Whether scale or zero point are known only at run time."""
     return any(value is not None and value.name not in draft.constants for value in node.inputs[1:])
@@ -132,5 +159,6 @@ DTYPES = ("float32", "int8", "uint8", "int16", "uint16", "int4", "uint4")
 
 OPERATORS: Mapping[str, Operator] = {
     "DequantizeLinear": Operator(_dequantize, DTYPES),
+    "DynamicQuantizeLinear": Operator(_dynamic_quantize, ("float32", "uint8"), many=True),
     "QuantizeLinear": Operator(_quantize, DTYPES),
 }

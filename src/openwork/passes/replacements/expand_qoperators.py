@@ -21,11 +21,13 @@ def expand_qoperators(model: ir.Model) -> bool:
         after:  y int32 = Cast(Conv(DequantizeLinear(x_q), DequantizeLinear(w_q)))        with scale 1
 
     The first form means the same by ONNX's definition. The second is exact because every partial sum is an integer
-    below 2^24, which float32 holds; where the weights do not prove that, the node stays.
+    below 2^24, which float32 holds; where the weights do not prove that, it becomes a sum of several, of a part of the
+    channels each.
 
     Requires: opset 13.
     Ensures: no such operator is left, save with channels last, with scales that are not constant where a bias needs
-        them, without a zero point for its result, or without the proof.
+        them, without a zero point for its result, or with integer weights that are not constant or of which one
+        channel alone reaches 2^24.
     """
     changed, constants = False, Constants(model.graph)
     for node in list(model.graph):
@@ -152,24 +154,38 @@ def _softmax(work: _Expansion) -> ir.Value:
 
 
 def _conv_integer(work: _Expansion) -> ir.Value:
-    return _integer(work, "Conv", x_axis=0, w_axis=0, summed=slice(1, None))
+    return _integer(work, "Conv", x_axis=0, w_axis=0, joined=1)
 
 
 def _matmul_integer(work: _Expansion) -> ir.Value:
-    return _integer(work, "MatMul", x_axis=-2, w_axis=-1, summed=slice(-2, -1))
+    return _integer(work, "MatMul", x_axis=-2, w_axis=-1, joined=-2)
 
 
-def _integer(work: _Expansion, operator: str, x_axis: int, w_axis: int, summed: slice) -> ir.Value:
-    """A sum of products of integers, as floats. summed: the weight's axes that it runs over."""
-    x, w = (_offset(work, index, axis) for index, axis in ((0, x_axis), (1, w_axis)))
-    if not _fits_float32(work, w_axis, summed):
+def _integer(work: _Expansion, operator: str, x_axis: int, w_axis: int, joined: int) -> ir.Value:
+    """Sums of products of integers, as floats, added as int32. joined: the weight's axis of input channels."""
+    integers, weight, weight_zero = work.input(1), constant(work.input(1)), constant(work.input(3))
+    if integers is None or weight is None or weight.ndim < 2 or (weight_zero is None and work.input(3) is not None):
         raise _Stays
-    return work.add("Cast", [work.work(operator, [x, w])], to=ir.DataType.INT32)
+    parts = _parts(_magnitudes(weight, weight_zero, w_axis, joined), _farthest(constant(work.input(2))))
+    if len(parts) > 1 and work.node.attributes.get_int("group", 1) > 1:
+        raise _Stays
+    x, total = _offset(work, work.input(0), work.input(2), x_axis), None
+    for part in parts:
+        x_part, w_part = x, integers
+        if len(parts) > 1:
+            axis = 1 if operator == "Conv" else -1
+            ends = [work.constant(np.array([at]), f"{integers.name}_part") for at in (part.start, part.stop, axis)]
+            x_part = work.add("Slice", [x, *ends])
+            w_part = work.constant(np.take(weight, part, joined), f"{integers.name}_part")
+        product = work.work(operator, [x_part, _offset(work, w_part, work.input(3), w_axis)])
+        whole = work.add("Cast", [product], to=ir.DataType.INT32)
+        total = whole if total is None else work.add("Add", [total, whole])
+    assert total is not None
+    return total
 
 
-def _offset(work: _Expansion, index: int, axis: int) -> ir.Value:
+def _offset(work: _Expansion, integers: ir.Value | None, zero_point: ir.Value | None, axis: int) -> ir.Value:
     """Integers less their zero point, as floats."""
-    integers, zero_point = work.input(index), work.input(index + 2)
     if integers is None:
         raise _Stays
     array = constant(zero_point)
@@ -177,18 +193,34 @@ def _offset(work: _Expansion, index: int, axis: int) -> ir.Value:
     return work.dequantize(integers, ones, zero_point, axis)
 
 
-def _fits_float32(work: _Expansion, w_axis: int, summed: slice) -> bool:
-    """Whether no partial sum can reach 2^24 in magnitude, whatever the activations."""
-    weight, zero_point = constant(work.input(1)), constant(work.input(3))
-    if weight is None or weight.ndim < 2 or (work.input(3) is not None and zero_point is None):
-        return False
+def _magnitudes(
+    weight: NDArray[np.generic], zero_point: NDArray[np.generic] | None, axis: int, joined: int
+) -> NDArray[np.int64]:
+    """int64[input channels, sums]: of all that a channel adds to each sum, where activations are 1."""
     real = weight.astype(np.int64)
     if zero_point is not None:
         channels = [1] * weight.ndim
-        channels[w_axis] = -1
+        channels[axis] = -1
         real -= zero_point.astype(np.int64).reshape(channels if zero_point.size > 1 else ())
-    sums = np.abs(real).sum(axis=tuple(range(weight.ndim)[summed]))
-    return int(sums.max(initial=0)) * _farthest(constant(work.input(2))) < 2**24
+    if joined == 1:  # of a convolution: pixels of the kernel belong to one sum
+        real = np.abs(real).reshape(*weight.shape[:2], -1).sum(axis=-1)
+    return np.abs(np.moveaxis(real, joined, 0).reshape(weight.shape[joined], -1))
+
+
+def _parts(magnitudes: NDArray[np.int64], farthest: int) -> list[range]:
+    """As few runs of input channels as there must be, so that no partial sum reaches 2^24, whatever the activations.
+
+    Raises: _Stays: one channel alone does.
+    """
+    parts, start, largest = [], 0, np.zeros_like(magnitudes[0])
+    for channel, row in enumerate(magnitudes * farthest):
+        if row.max(initial=0) >= 2**24:
+            raise _Stays
+        if (largest + row).max(initial=0) >= 2**24:
+            parts.append(range(start, channel))
+            start, largest = channel, np.zeros_like(row)
+        largest = largest + row
+    return [*parts, range(start, len(magnitudes))]
 
 
 def _farthest(zero_point: NDArray[np.generic] | None) -> int:
