@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from openwork.errors import ModelError, UnsupportedError, UnsupportedNode, one_line
-from openwork.graph import OLDEST_OPSET, constant, rounding_of, static_shape
+from openwork.graph import OLDEST_OPSET, constant, floats_of, rounding_of, static_shape
 from openwork.lowering.arithmetic import Buffer
 from openwork.lowering.draft import Draft, Unsupported
 from openwork.lowering.integers import WIDEST, Widths, use_integers
@@ -108,6 +108,8 @@ def _translated(model: ir.Model) -> Draft:
         buffers={_name(value): _buffer(value) for value in graph.inputs},
         constants={name: array for name, array in constants.items() if array is not None},
     )
+    if floats := floats_of(model):
+        draft.notes.append(f"the model is of {', '.join(floats)}; its inputs, outputs and sums are float32")
     unsupported = []
     for node in graph:
         try:

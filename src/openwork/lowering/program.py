@@ -27,7 +27,8 @@ class Program:
     buffers: every activation, inputs and outputs included; each written by one step, except inputs.
     constants: weights and biases, C-contiguous, read-only.
     steps: in an order in which every buffer is written before it is read.
-    notes: one line for each quantized layer that computes in float nevertheless, and why.
+    notes: one line for each quantized layer that computes in float nevertheless, and why; and for floats of other
+        types, which are float32 here.
     """
 
     inputs: tuple[str, ...]

@@ -19,6 +19,7 @@ from openwork.passes.replacements import (
     drop_empty_pads,
     expand_conv_transpose,
     expand_qoperators,
+    widen_floats,
 )
 from openwork.passes.set_static_shapes import set_static_shapes
 from openwork.passes.strip_metadata import strip_metadata
@@ -48,6 +49,7 @@ PREPARATION: tuple[Pass, ...] = (
 )
 
 PIPELINE: tuple[Pass, ...] = (
+    widen_floats,
     expand_qoperators,
     name_nodes,  # before the library's passes name nodes in their own way
     _library(common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)),

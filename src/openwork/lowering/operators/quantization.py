@@ -61,8 +61,7 @@ def _dynamic_quantize(node: ir.Node, draft: Draft) -> list[Step]:
     offset = parts.binary("sub", zero, parts.binary("div", low, scale))
     offset = parts.unary("round", parts.binary("min", parts.binary("max", offset, zero), most))
     rounded = parts.binary("add", parts.unary("round", parts.binary("div", x, scale)), offset)
-    integers, *others = node.outputs
-    for output, result in zip(others, (scale, offset), strict=False):
+    for output, result in zip(node.outputs[1:], (scale, offset), strict=False):
         if output.uses() or output.is_graph_output():
             assert output.name is not None
             parts.copy(result if result == scale else parts.cast(result, "uint8"), output.name)

@@ -5,6 +5,7 @@ from openwork.passes.replacements.copy_constant_outputs import copy_constant_out
 from openwork.passes.replacements.drop_empty_pads import drop_empty_pads
 from openwork.passes.replacements.expand_conv_transpose import expand_conv_transpose
 from openwork.passes.replacements.expand_qoperators import QOPERATORS, expand_qoperators
+from openwork.passes.replacements.widen_floats import widen_floats
 
 __all__ = [
     "QOPERATORS",
@@ -13,4 +14,5 @@ __all__ = [
     "drop_empty_pads",
     "expand_conv_transpose",
     "expand_qoperators",
+    "widen_floats",
 ]
