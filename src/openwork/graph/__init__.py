@@ -4,7 +4,7 @@ from openwork.graph.conv_transpose import TransposedAxis, settle_transposed_pads
 from openwork.graph.count import LayerCount, count, count_known, metadata, total, weight_of
 from openwork.graph.dynamic import dynamic_layers, dynamic_note, set_dynamic_layers
 from openwork.graph.evaluate import Evaluator, evaluate
-from openwork.graph.floats import FLOATS, floats_of, note_floats
+from openwork.graph.floats import floats_of, set_floats
 from openwork.graph.model import (
     IR_VERSION,
     NEWEST_OPSET,
@@ -18,7 +18,6 @@ from openwork.graph.quant_params import QuantParams
 from openwork.graph.rounding import ROUNDING, Rounding, rounding_of, set_rounding
 
 __all__ = [
-    "FLOATS",
     "IR_VERSION",
     "NEWEST_OPSET",
     "OLDEST_OPSET",
@@ -38,9 +37,9 @@ __all__ = [
     "example_shape",
     "floats_of",
     "metadata",
-    "note_floats",
     "rounding_of",
     "set_dynamic_layers",
+    "set_floats",
     "set_rounding",
     "settle_transposed_pads",
     "static_shape",

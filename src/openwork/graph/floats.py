@@ -8,11 +8,13 @@ import onnx_ir as ir
 FLOATS = "openwork.floats"
 
 
-def note_floats(model: ir.Model, types: Sequence[str]) -> None:
-    """Remember types, such as `float16`, beside those that are noted already."""
-    model.metadata_props[FLOATS] = ", ".join(sorted({*types, *floats_of(model)}))
-
-
 def floats_of(model: ir.Model) -> list[str]:
-    """The types that were noted."""
+    """Their names, such as `float16`; none where the model says nothing."""
     return [name for name in model.metadata_props.get(FLOATS, "").split(", ") if name]
+
+
+def set_floats(model: ir.Model, names: Sequence[str]) -> None:
+    """Let a model remember them; none by saying nothing."""
+    model.metadata_props.pop(FLOATS, None)
+    if names:
+        model.metadata_props[FLOATS] = ", ".join(sorted(names))

@@ -4,11 +4,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-<<<<<<< HEAD
-from openwork.graph import dynamic_layers, rounding_of, set_dynamic_layers, set_rounding
-=======
-from openwork.graph import FLOATS, floats_of, note_floats, rounding_of, set_rounding
->>>>>>> 4bbe622 (Networks of float16, bfloat16 and float64 are computed in float32, with a note)
+from openwork.graph import dynamic_layers, floats_of, rounding_of, set_dynamic_layers, set_floats, set_rounding
 
 
 def strip_metadata(model: ir.Model) -> bool:
@@ -18,16 +14,11 @@ def strip_metadata(model: ir.Model) -> bool:
         after:  Conv
 
     Exporters leave hundreds of source lines and machine paths there. Names and numbers stay, how the model's integers
-    round, and which layers are dynamic.
+    round, which layers are dynamic, and which floats there were.
 
     Requires: nothing.
-<<<<<<< HEAD
-    Ensures: no doc string and no metadata but these two on the model, its graphs and functions, and their nodes,
+    Ensures: no doc string and no metadata but these on the model, its graphs and functions, and their nodes,
         attributes, values and tensors.
-=======
-    Ensures: no doc string and no metadata, but the rounding and the floats on the model, on the model, its graphs and
-        functions, and their nodes, attributes, values and tensors.
->>>>>>> 4bbe622 (Networks of float16, bfloat16 and float64 are computed in float32, with a note)
     """
     owners: list[Any] = [*model.graphs(), *model.functions.values()]
     initializers = [value for graph in model.graphs() for value in graph.initializers.values()]
@@ -36,24 +27,15 @@ def strip_metadata(model: ir.Model) -> bool:
         parts += [graph, *graph.inputs]
         for node in graph:
             parts += [node, *node.outputs, *node.attributes.values()]
-<<<<<<< HEAD
-    rounding, dynamic = rounding_of(model), dynamic_layers(model)
+    rounding, dynamic, floats = rounding_of(model), dynamic_layers(model), floats_of(model)
     set_rounding(model, "float32")  # set aside: they are no remarks
     set_dynamic_layers(model, [])
+    set_floats(model, [])
     # Lists, not generators: any() would stop at the first part that had something to clear.
     changed = any([_clear(part) for part in parts] + [_clear_tensor(value) for value in initializers])
     set_rounding(model, rounding)
     set_dynamic_layers(model, dynamic)
-=======
-    rounding, floats = rounding_of(model), floats_of(model)
-    set_rounding(model, "float32")  # set aside: these are no remarks
-    model.metadata_props.pop(FLOATS, None)
-    # Lists, not generators: any() would stop at the first part that had something to clear.
-    changed = any([_clear(part) for part in parts] + [_clear_tensor(value) for value in initializers])
-    set_rounding(model, rounding)
-    if floats:
-        note_floats(model, floats)
->>>>>>> 4bbe622 (Networks of float16, bfloat16 and float64 are computed in float32, with a note)
+    set_floats(model, floats)
     return changed
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from openwork.graph import note_floats
+from openwork.graph import floats_of, set_floats
 
 _OTHERS = {ir.DataType.FLOAT16: "float16", ir.DataType.BFLOAT16: "bfloat16", ir.DataType.DOUBLE: "float64"}
 
@@ -37,7 +37,7 @@ def widen_floats(model: ir.Model) -> bool:
                     found.add(_OTHERS[ir.DataType(attribute.as_int())])
                     node.attributes[name] = ir.AttrInt64(name, ir.DataType.FLOAT)
     if found:
-        note_floats(model, sorted(found))
+        set_floats(model, sorted(found.union(floats_of(model))))
     return bool(found)
 
 
