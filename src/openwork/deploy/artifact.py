@@ -5,7 +5,7 @@
     deploy.json     its inputs, outputs and steps: what a debugger or another program needs
     deploy.c        the generated source of deploy.so, to be read
     inputK.bin, ref_result_K.bin    test inputs and the results to expect
-    steps.bin       results to expect of steps inside, where integers are made of sums of floats; else empty
+    steps.bin       a sample of the results to expect of steps inside, where there are sums of floats; else empty
     inference, inference.cpp, CMakeLists.txt    runs the test, without Python
     manifest.json   versions, sizes and hashes of all of the above, and how well the test went
 

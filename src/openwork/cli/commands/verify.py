@@ -16,7 +16,7 @@ def command(directory: Path, threads: int | None, as_json: bool) -> None:
     """Repeat the proof of an artifact from its files alone.
 
     Checks every file against the manifest, runs the stored test inputs and holds the results against the
-    stored references; where integers are made of sums of floats, the result of each step too. It does so on each
+    stored references; where there are sums of floats, the result of each step by itself too. It does so on each
     instruction set that this machine has, or the one that OPENWORK_ISA names, and prints the worst. Exit status 1 if
     a result is outside its tolerance.
 
