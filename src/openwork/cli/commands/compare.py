@@ -47,9 +47,9 @@ def command(
     A model's file is run by onnxruntime, or by an interpreter of TFLite if one is installed; otherwise what openwork
     made of it is run, and it is said why. Each output passes if it differs by no more than a few times as far as
     noise moves it: between networks in floats as much as rounding, at least 0.0001 of its range; where one is
-    quantized, half a step of each tensor that is, at least 0.02 of the range if both are. If one fails, the first tensor
-    inside that both networks have and that differs is named; of a model and an artifact the result of the first layer that
-    the artifact computes otherwise than the model has it. Exit status 1 if an output fails.
+    quantized, half a step of each tensor that is, at least 0.02 of the range if both are. If one fails, the first
+    tensor inside that both networks have and that differs is named; of a model and an artifact the result of the
+    first layer that the artifact computes otherwise than the model has it. Exit status 1 if an output fails.
 
     Random inputs are such as both can hold: normally distributed, and where one of the two quantizes an input,
     within the range that its integers have. Images are laid out as in the model, whatever the layout of an artifact;
