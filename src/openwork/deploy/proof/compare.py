@@ -11,12 +11,13 @@ from openwork.deploy.networks import CompiledNetwork, Network, OnnxNetwork, Valu
 from openwork.deploy.proof.bounds import evaluated
 from openwork.deploy.proof.conditioning import LEAST, LEAST_OF_INTEGERS
 from openwork.deploy.proof.difference import ANYTHING, Difference, bounded, cosine_distance, difference, value_range
+from openwork.deploy.proof.original import DYNAMIC
 from openwork.deploy.proof.tolerance import Arithmetic, arithmetic_of
 from openwork.deploy.tensors import QUANTIZED as QUANTIZED_DTYPES
 from openwork.deploy.tensors import random_inputs
 from openwork.errors import DataError, UnsupportedError
 from openwork.frontends import TensorSpec
-from openwork.graph import evaluate
+from openwork.graph import dynamic_layers, evaluate
 from openwork.lowering import Program, Step, lower
 from openwork.lowering.arithmetic import Array
 
@@ -103,6 +104,8 @@ def _narrowest(one: Network, other: Network) -> list[TensorSpec]:
 
 def _fractions(one: Network, other: Network, inputs: Values, references: Values) -> dict[str, float]:
     """How far each output may be off, as a fraction of its range in `references`."""
+    if any(isinstance(network, OnnxNetwork) and dynamic_layers(network.model) for network in (one, other)):
+        return dict.fromkeys(one.outputs, DYNAMIC)
     in_floats = one.in_floats and other.in_floats
     told = [network for network in (one, other) if in_floats or not network.in_floats]
     moved = [network.moved(inputs) for network in told]
