@@ -191,3 +191,13 @@ def test_the_total_is_the_sum_and_goes_into_the_metadata():
         "openwork.sparsity": "0.7500",
     }
     assert total([]).sparsity == 0
+
+
+def test_zero_points_that_do_not_fit_count_as_none():
+    """In a model that is refused for them, of which `inspect` still tells what it can."""
+    constants = {"q": np.ones((3, 2), np.int8), "s": np.ones(2, "f"), "z": np.ones(2, np.int8)}
+    model = graph(
+        "(float[1,2] x) => (float[1,3] y) { w = DequantizeLinear<axis = 0>(q, s, z) y = Gemm<transB = 1>(x, w) }",
+        **constants,
+    )
+    np.testing.assert_array_equal(weight_of(model.graph[1]), constants["q"])

@@ -112,6 +112,8 @@ def _real_zeros(value: ir.Value | None) -> NDArray[np.generic] | None:
         return integers
     if zero_point.ndim == 1 and zero_point.size > 1:
         axis = dequantize.attributes.get_int("axis", 1)
+        if not -integers.ndim <= axis < integers.ndim or integers.shape[axis] != zero_point.size:
+            return integers  # a contradiction, which whoever infers shapes tells
         zero_point = zero_point.reshape([-1 if i == axis % integers.ndim else 1 for i in range(integers.ndim)])
     return np.subtract(integers, zero_point, dtype=np.int32)
 
