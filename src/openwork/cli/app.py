@@ -13,6 +13,7 @@ from importlib import import_module
 import click
 
 from openwork import __version__
+from openwork.cli.deferred import defer_sympy
 from openwork.errors import OpenworkError, VerificationError
 
 # In the order of the road from a model to a measured artifact.
@@ -84,6 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     debug = "--debug" in given
     _quieten_libraries(debug)
+    defer_sympy()
     with _stoppable() as stopped_by:
         try:
             _run([argument for argument in given if argument != "--debug"])

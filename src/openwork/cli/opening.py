@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
-from openwork.deploy.artifact import MANIFEST
-from openwork.deploy.networks import CompiledNetwork, OnnxNetwork
-from openwork.deploy.session import InferenceSession
 from openwork.errors import ModelError, UnsupportedError
 from openwork.frontends import input_specs, load_model, replace_weights
-from openwork.lowering import unknown_operators
 from openwork.passes import canonicalise
+
+if TYPE_CHECKING:  # they bring backends and interpreter along, which looking at a model does without
+    from openwork.deploy.networks import CompiledNetwork, OnnxNetwork
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Opening:
 
     def load(self, path: Path) -> ir.Model:
         """The model of a file, as it is there. Raises: ModelError: it is an artifact; and as `load_model`."""
-        if (path / MANIFEST).is_file():
+        if path.is_dir() and _is_artifact(path):
             raise ModelError(
                 f"{path}: is an artifact, a model that is compiled already; give the model's own file here,"
                 " and the artifact to run, verify, bench, compare or evaluate"
@@ -49,6 +49,8 @@ class Opening:
             self.canonicalise(model)
             input_specs(model)
         except ModelError:
+            from openwork.lowering import unknown_operators
+
             unknown = unknown_operators(model)
             if unknown:
                 raise UnsupportedError(unknown) from None
@@ -62,8 +64,17 @@ class Opening:
         self.canonicalise(model)
         return model
 
-    def network(self, path: Path, params: Path | None = None) -> CompiledNetwork | OnnxNetwork:
+    def network(self, path: Path, params: Path | None = None) -> "CompiledNetwork | OnnxNetwork":
         """An artifact, or what `canonical` gives."""
+        from openwork.deploy.networks import CompiledNetwork, OnnxNetwork
+        from openwork.deploy.session import InferenceSession
+
         if path.is_dir():
             return CompiledNetwork(path, InferenceSession(path))
         return OnnxNetwork(path, self.canonical(path, params))
+
+
+def _is_artifact(path: Path) -> bool:
+    from openwork.deploy.artifact import MANIFEST
+
+    return (path / MANIFEST).is_file()

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -12,8 +13,10 @@ from numpy.typing import NDArray
 from openwork.errors import DataError, ModelError, one_line
 from openwork.graph.model import IR_VERSION
 
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when it is loaded: it would report to its makers
-import onnxruntime
+if TYPE_CHECKING:  # loaded where it is used: looking at a model does without
+    import onnxruntime
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is loaded: it would report to its makers
 
 # Weights from this size on are not copied; and the dtypes that onnxruntime takes from NumPy. Bytes.
 _LARGE = 1 << 16
@@ -32,6 +35,8 @@ class Evaluator:
     """
 
     def __init__(self, model: ir.Model, taps: Sequence[str] = (), *, threads: int = 1, optimized: bool = True):
+        import onnxruntime
+
         light, weights = _without_weights(model)
         proto = ir.to_proto(light)
         proto.ir_version = min(proto.ir_version, IR_VERSION)
@@ -83,11 +88,13 @@ def _cause(error: Exception) -> str:
     return one_line(ValueError(text))
 
 
-def _without_weights(model: ir.Model) -> tuple[ir.Model, dict[str, onnxruntime.OrtValue]]:
+def _without_weights(model: ir.Model) -> tuple[ir.Model, dict[str, "onnxruntime.OrtValue"]]:
     """A model that only names its larger weights, and these weights, which onnxruntime reads where they are.
 
     Handed over within the model they would be there five times: as a message, as bytes, and twice in onnxruntime.
     """
+    import onnxruntime
+
     light = model.clone()
     weights = {}
     for name, value in light.graph.initializers.items():
@@ -101,7 +108,9 @@ def _without_weights(model: ir.Model) -> tuple[ir.Model, dict[str, onnxruntime.O
     return light, weights
 
 
-def _options(threads: int, optimized: bool) -> onnxruntime.SessionOptions:
+def _options(threads: int, optimized: bool) -> "onnxruntime.SessionOptions":
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     if not optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
