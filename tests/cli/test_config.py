@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from openwork.cli.config import node_name, read_config
@@ -80,3 +82,18 @@ def test_a_missing_file(tmp_path):
 def test_tensorflows_output_index_is_cut_off():
     given = ("506:0", "506", "a:b", "a/b:12", "known:0", "known:1")
     assert [node_name(name, ["known:0"]) for name in given] == ["506", "506", "a:b", "a/b", "known:0", "known"]
+
+
+@pytest.mark.parametrize("content", ["[" * 20_000, "{a: " * 20_000, "- " * 20_000, "SAVE_PATH: 2001-99-99"])
+def test_hostile_yaml(content, tmp_path):
+    (tmp_path / "c.yaml").write_text(content)
+    try:
+        assert read_config(tmp_path / "c.yaml") == {"SAVE_PATH": "2001-99-99"}
+    except DataError as error:
+        assert "\n" not in str(error) and len(str(error)) < 1000
+
+
+def test_a_pipe_is_no_configuration(tmp_path):
+    os.mkfifo(tmp_path / "c.yaml")
+    with pytest.raises(DataError, match="Not a regular file"):
+        read_config(tmp_path / "c.yaml")

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -47,3 +48,10 @@ def test_labels_from_files(tmp_path):
     for name, reason in (("f.npy", "holds no integers"), ("o.npy", "cannot be read"), ("none.txt", "cannot be read")):
         with pytest.raises(DataError, match=reason):
             read_labels(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["l.npy", "l.txt"])
+def test_a_pipe_holds_no_labels(name, tmp_path):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(DataError, match="Not a regular file"):
+        read_labels(tmp_path / name)

@@ -1,13 +1,19 @@
 """Array files, whole, unusual and broken."""
 
+import io
+import os
 import pickle
 import tracemalloc
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import pytest
 
-from openwork.frontends import TensorSpec, read_batches
-from tests.frontends.reading import TWO, read, refused, rows, write
+from openwork.errors import DataError
+from openwork.frontends import ImagePreprocess, TensorSpec, read_batches
+from openwork.frontends.arrays import read_archive, read_integers, samples
+from openwork.frontends.images import read_image
+from tests.frontends.reading import TWO, X, read, refused, rows, write
 
 
 def test_fortran_order_is_read_right(tmp_path):
@@ -87,7 +93,7 @@ def test_an_array_file_with_the_suffix_of_an_archive(tmp_path):
     path = tmp_path / "x.npz"
     np.save(tmp_path / "x.npy", rows(2))
     (tmp_path / "x.npy").rename(path)
-    refused("is no archive of arrays", path)
+    refused("cannot be read as arrays \\(File is not a zip file\\)", path)
 
 
 @pytest.mark.parametrize("size", [0, 23])
@@ -106,3 +112,77 @@ def test_a_shape_below_zero(tmp_path):
     np.save(path, rows(4))
     path.write_bytes(path.read_bytes().replace(b"(4, 3)", b"(-1,3)"))
     refused("cannot be read as arrays", path)
+
+
+def packed(path, header, content):
+    """An archive of one array, whose parts need not fit."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, header)
+    with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", file.getvalue() + content)
+    return path
+
+
+def header(*shape, dtype="<f4"):
+    return {"descr": dtype, "fortran_order": False, "shape": shape}
+
+
+def test_an_archive_that_is_packed_a_thousand_times_is_refused_by_its_directory(tmp_path):
+    path = packed(tmp_path / "x.npz", header(1 << 23, 3), bytes(12 << 23))
+    assert path.stat().st_size < 1 << 20
+    refused("array 'x' is 100,663,424 bytes in .* packed more than 100 times", path)
+    with pytest.raises(DataError, match="packed more than 100 times"):
+        read_archive(path, {"x": (1 << 23, 3)})
+
+
+def test_an_archive_whose_directory_lies_is_read_as_far_as_it_says(tmp_path):
+    path = packed(tmp_path / "x.npz", header(1 << 23, 3), bytes(12 << 23))
+    content = path.read_bytes()
+    size = (12 << 23) + 128
+    assert content.count(size.to_bytes(4, "little")) == 2
+    path.write_bytes(content.replace(size.to_bytes(4, "little"), (1 << 20).to_bytes(4, "little")))
+    refused("cannot be read as arrays .*more than there is", path)
+
+
+@pytest.mark.parametrize("shape", [(1 << 40, 3), (1 << 62, 4), (-1, 3), (5, 3)])
+def test_a_header_that_tells_of_more_than_there_is(shape, tmp_path):
+    refused("cannot be read as arrays", packed(tmp_path / "x.npz", header(*shape), bytes(24)))
+
+
+def test_arrays_of_another_shape_are_not_unpacked(tmp_path):
+    np.savez(tmp_path / "w.npz", w=np.zeros((3, 4), "f"))
+    assert read_archive(tmp_path / "w.npz", {"w": (3, 4)})["w"].shape == (3, 4)
+    for shapes, reason in (
+        ({"w": (4, 3)}, r"has the shape \[3, 4\], \[4, 3\] is asked for"),
+        ({}, "is none that is asked"),
+    ):
+        with pytest.raises(DataError, match=reason):
+            read_archive(tmp_path / "w.npz", shapes)
+
+
+def test_a_pipe_is_refused(tmp_path):
+    for name in ("x.npy", "x.npz", "x.bin", "x.png"):
+        os.mkfifo(tmp_path / name)
+    picture = TensorSpec("x", (1, 3, 2, 2), "float32")
+    for reads in (
+        lambda: samples(tmp_path / "x.npy", X),
+        lambda: samples(tmp_path / "x.npz", X),
+        lambda: samples(tmp_path / "x.bin", X),
+        lambda: read_archive(tmp_path / "x.npz", {}),
+        lambda: read_integers(tmp_path / "x.npy"),
+        lambda: read_image(tmp_path / "x.png", picture, ImagePreprocess()),
+    ):
+        with pytest.raises(DataError, match="Not a regular file"):
+            reads()
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz"])
+def test_a_header_of_nested_brackets(suffix, tmp_path):
+    deep = b"{'descr': '<f4', 'fortran_order': False, 'shape': " + b"(" * 4000 + b")" * 4000 + b", }\n"
+    content = b"\x93NUMPY\x01\x00" + len(deep).to_bytes(2, "little") + deep + bytes(24)
+    if suffix == "npy":
+        (tmp_path / "x.npy").write_bytes(content)
+    else:
+        with ZipFile(tmp_path / "x.npz", "w") as archive:
+            archive.writestr("x.npy", content)
+    refused("cannot be read as arrays", tmp_path / f"x.{suffix}")

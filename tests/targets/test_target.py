@@ -1,3 +1,4 @@
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -65,3 +66,17 @@ def test_a_file_that_is_no_description_is_a_one_line_error(tmp_path: Path, conte
     with pytest.raises(TargetError) as caught:
         read_target(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["[" * 20_000, "{a: " * 20_000, "name: 2001-99-99", "\x00", "&a [*a]"])
+def test_hostile_yaml(content: str, tmp_path: Path) -> None:
+    (tmp_path / "cpu.yaml").write_text(content)
+    with pytest.raises(TargetError) as caught:
+        read_target(tmp_path / "cpu.yaml")
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 1000
+
+
+def test_a_pipe_is_no_description(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "cpu.yaml")
+    with pytest.raises(TargetError, match="Not a regular file"):
+        read_target(tmp_path / "cpu.yaml")

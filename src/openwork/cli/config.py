@@ -28,6 +28,7 @@ import click
 from click.core import ParameterSource
 
 from openwork.errors import DataError, one_line
+from openwork.files import read_regular
 
 # Where each key stands, by its own name.
 _PLACES: Mapping[str, str] = {
@@ -47,14 +48,14 @@ def read_config(path: Path) -> dict[str, str]:
     import yaml  # which --help does without
 
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path).decode()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: is no text; write it as YAML") from error
     try:
         content = yaml.load(text, yaml.BaseLoader)  # leaves 506:0 and null as they are written
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read ({one_line(error)}); write it as YAML") from error
     entries: dict[str, str] = {}
     _collect(path, content or {}, "", entries)

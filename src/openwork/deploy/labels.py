@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-
 from openwork.errors import DataError
+from openwork.files import read_regular
+from openwork.frontends.arrays import read_integers
 
 
 @contextmanager
@@ -75,18 +75,12 @@ def read_image_list(path: Path) -> list[Path]:
 
 
 def _read_array(path: Path) -> list[int]:
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read as labels ({error}); save a NumPy array of integers") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "iu":
-        raise DataError(f"{path}: holds no integers; save one label for each sample")
-    return [int(label) for label in array.ravel()]
+    return [int(label) for label in read_integers(path).ravel()]
 
 
 def _words(path: Path) -> list[list[str]]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_regular(path).decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as text ({error}); check the path") from error
     return [line.split() for line in lines if line.strip()]

@@ -4,6 +4,7 @@ from openwork.files.temporary import temporary_directory
 from openwork.files.whole import (
     check_directory_place,
     check_file_place,
+    check_regular,
     check_whole_directory_place,
     listed,
     read_regular,
@@ -15,6 +16,7 @@ from openwork.files.whole import (
 __all__ = [
     "check_directory_place",
     "check_file_place",
+    "check_regular",
     "check_whole_directory_place",
     "listed",
     "read_regular",

@@ -23,8 +23,7 @@ def read_regular(path: Path) -> bytes:
 
     Raises: OSError: it cannot be read, or is no regular file.
     """
-    if path.exists():
-        _check_regular(path)
+    check_regular(path)
     return path.read_bytes()
 
 
@@ -139,7 +138,7 @@ def _check_above(path: Path) -> None:
 def _check_file(place: Path) -> None:
     _check_above(place)
     if place.exists():
-        _check_regular(place)  # renaming over a device would take it away from the whole machine
+        check_regular(place)  # renaming over a device would take it away from the whole machine
 
 
 def _check_directory(path: Path, place: Path, may_replace: Callable[[Path], None] | None) -> None:
@@ -158,8 +157,9 @@ def _check_directory(path: Path, place: Path, may_replace: Callable[[Path], None
         may_replace(path)
 
 
-def _check_regular(path: Path) -> None:
-    if not path.is_file():
+def check_regular(path: Path) -> None:
+    """Raises: OSError: it is there, and no file but a directory, or a pipe or device, which may have no end."""
+    if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "Is a directory" if path.is_dir() else "Not a regular file")
 
 

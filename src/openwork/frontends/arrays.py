@@ -1,23 +1,27 @@
 """Array files as samples of one input; .npy and .bin are mapped, so that they may be of any size."""
 
-import zipfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
+from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 from numpy.lib import format as npy
-from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from openwork.errors import DataError
+from openwork.files import check_regular
 from openwork.frontends.tensor_spec import TensorSpec
 
 Array = NDArray[np.generic]
 
-# What numpy raises for files that are not, or not wholly, what their suffix says.
-_READ_ERRORS = (OSError, ValueError, EOFError, KeyError, OverflowError, zipfile.BadZipFile, zlib.error)
+# Bytes of an array in an archive that do no harm, and how many times larger than packed others may be: zeros are packed
+# a thousand times, sparse weights ten times.
+_HARMLESS = 1 << 26
+_MOST_PACKED = 100
+
+_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
 def read_rows(path: Path, tensor: TensorSpec) -> Iterator[Array]:
@@ -60,52 +64,101 @@ def names_in(path: Path) -> list[str]:
 
     Raises: DataError: it cannot be read.
     """
-    with _archive(path) as archive:
-        return archive.files
+    with _archive(path) as (_, entries):
+        return list(entries)
 
 
-def read_archive(path: Path) -> dict[str, Array]:
-    """All arrays of an .npz file, by name.
+def read_archive(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
+    """The arrays of an .npz file, by name.
 
-    Raises: DataError: it cannot be read, or holds pickled objects.
+    Args:
+        shapes: of all that may be there; none of another shape is unpacked.
+    Raises: DataError: it cannot be read, holds pickled objects, or an array of another name or shape.
     """
-    with _archive(path) as archive:
-        return {name: archive[name] for name in archive.files}
+    with _archive(path) as (archive, entries):
+        for name in entries:
+            if name not in shapes:
+                raise DataError(
+                    f"{path}: array {name!r} is none that is asked for; name arrays as `openwork inspect` does"
+                )
+        return {name: _unpack(path, archive, entry, name, shapes[name]) for name, entry in entries.items()}
+
+
+def read_integers(path: Path) -> NDArray[np.integer]:
+    """A .npy file of integers. Raises: DataError: it cannot be read, or holds none."""
+    try:
+        check_regular(path)
+        array = npy.open_memmap(path, mode="r")
+    except Exception as error:  # as in `_open`
+        raise _unreadable(path, error) from error
+    if array.dtype.kind not in "iu":
+        raise DataError(f"{path}: holds no integers; save one for each sample")
+    return array
 
 
 def _open(path: Path, tensor: TensorSpec) -> Array:
     try:
+        check_regular(path)
         match path.suffix:
             case ".npy":
                 return npy.open_memmap(path, mode="r")
             case ".bin":
                 return _open_bin(path, tensor)
             case ".npz":
-                with _archive(path) as archive:
-                    return _entry(path, archive, tensor)
-    except _READ_ERRORS as error:
+                return _entry(path, tensor)
+    except DataError:
+        raise
+    except Exception as error:  # a header is a Python expression, and may fail in any way
         raise _unreadable(path, error) from error
     raise DataError(f"{path}: of no known kind; give .npy, .npz, .bin, .txt, an image or a folder of images")
 
 
 @contextmanager
-def _archive(path: Path) -> Iterator[NpzFile]:
+def _archive(path: Path) -> Iterator[tuple[ZipFile, dict[str, ZipInfo]]]:
+    """An .npz file and its entries by the names of their arrays, none unpacked yet."""
     try:
-        with path.open("rb") as file:  # numpy would leave a broken archive open
-            archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, NpzFile):
-                raise DataError(f"{path}: is no archive of arrays; save it with numpy.savez")
-            yield archive
-    except _READ_ERRORS as error:
+        check_regular(path)
+        with ZipFile(path) as archive:
+            entries = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            for name, info in entries.items():
+                if info.file_size > max(_HARMLESS, _MOST_PACKED * info.compress_size):
+                    raise DataError(
+                        f"{path}: array {name!r} is {info.file_size:,} bytes in {info.compress_size:,}, packed more"
+                        f" than {_MOST_PACKED} times, as attacks are; save it with numpy.savez, unpacked"
+                    )
+            yield archive, entries
+    except DataError:
+        raise
+    except Exception as error:  # as in `_open`
         raise _unreadable(path, error) from error
 
 
-def _entry(path: Path, archive: NpzFile, tensor: TensorSpec) -> Array:
-    if tensor.name not in archive:
-        raise DataError(
-            f"{path}: has no array {tensor.name!r}, only {', '.join(archive.files)}; name them as the inputs"
-        )
-    return archive[tensor.name]
+def _unpack(path: Path, archive: ZipFile, entry: ZipInfo, name: str, shape: tuple[int, ...] | None = None) -> Array:
+    """An array of an archive, read-only, no more than its header tells of.
+
+    shape: that it must have, if it must; another is not unpacked.
+    """
+    with archive.open(entry) as file:
+        version = npy.read_magic(file)
+        if version not in _HEADERS:
+            raise ValueError(f"a header of version {version}")
+        actual, fortran, dtype = _HEADERS[version](file)
+        if shape is not None and actual != shape:
+            raise DataError(
+                f"{path}: array {name!r} has the shape {list(actual)}, {list(shape)} is asked for; save it alike"
+            )
+        size = prod(actual) * dtype.itemsize
+        if dtype.hasobject or min(actual, default=0) < 0 or size > entry.file_size:
+            raise ValueError("pickled objects, or a header that tells of more than there is")
+        content = file.read(size)
+        return np.ndarray(actual, dtype, buffer=content, order="F" if fortran else "C")
+
+
+def _entry(path: Path, tensor: TensorSpec) -> Array:
+    with _archive(path) as (archive, entries):
+        if tensor.name not in entries:
+            raise DataError(f"{path}: has no array {tensor.name!r}, only {', '.join(entries)}; name them as the inputs")
+        return _unpack(path, archive, entries[tensor.name], tensor.name)
 
 
 def _open_bin(path: Path, tensor: TensorSpec) -> Array:

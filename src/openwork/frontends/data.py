@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from openwork.errors import DataError
+from openwork.files import read_regular
 from openwork.frontends import arrays, images
 from openwork.frontends.arrays import Array
 from openwork.frontends.images import ImagePreprocess
@@ -145,7 +146,7 @@ def _is_readable(path: Path) -> bool:
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
     """The words of each line that has some, with its number from 1."""
     try:
-        lines = [shlex.split(line, comments=True) for line in path.read_text().splitlines()]
+        lines = [shlex.split(line, comments=True) for line in read_regular(path).decode().splitlines()]
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as a list of files ({error}); write one a line") from error
     numbered = [(number, line) for number, line in enumerate(lines, start=1) if line]

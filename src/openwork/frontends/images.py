@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from openwork.errors import DataError
+from openwork.files import check_regular
 from openwork.frontends.tensor_spec import TensorSpec
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".webp"})
@@ -90,6 +91,7 @@ def _takes_none(path: Path, tensor: TensorSpec, reason: str) -> DataError:
 
 def _decode(path: Path, mode: str, size: tuple[int, int]) -> NDArray[np.uint8]:
     try:
+        check_regular(path)
         with Image.open(path) as image:
             if image.mode not in _EIGHT_BIT_MODES:
                 raise DataError(f"{path}: pixels are not of 8 bits (mode {image.mode}); save it as 8-bit PNG")

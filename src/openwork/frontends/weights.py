@@ -16,12 +16,12 @@ def replace_weights(model: ir.Model, path: Path) -> None:
         numbers, or values that are not finite.
     """
     weights = model.graph.initializers
-    for name, array in read_archive(path).items():
-        tensor = weights[name].const_value if name in weights else None
-        if tensor is None:
-            raise DataError(f"{path}: array {name!r} is no weight of the model; name arrays as `openwork inspect` does")
-        old = tensor.numpy()
-        if array.shape != old.shape or array.dtype.kind != old.dtype.kind:
+    tensors = {name: value.const_value for name, value in weights.items() if value.const_value is not None}
+    for name, array in read_archive(
+        path, {name: tuple(tensor.shape.numpy()) for name, tensor in tensors.items()}
+    ).items():
+        old = tensors[name].numpy()
+        if array.dtype.kind != old.dtype.kind:
             raise DataError(
                 f"{path}: array {name!r} is {array.dtype}{list(array.shape)}, the weight is"
                 f" {old.dtype}{list(old.shape)}; save it alike"

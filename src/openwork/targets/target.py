@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from openwork.errors import TargetError, one_line
+from openwork.files import read_regular
 
 _DESCRIPTIONS = Path(__file__).parent
 _FAMILIES = ("cpu",)
@@ -56,8 +57,8 @@ def read_target(path: Path) -> Target:
     Raises: TargetError: the file is missing, is not YAML, or has missing, unknown or wrong entries.
     """
     try:
-        entries = yaml.safe_load(path.read_bytes())
-    except (OSError, yaml.YAMLError) as error:
+        entries = yaml.safe_load(read_regular(path))
+    except (OSError, yaml.YAMLError, RecursionError, ValueError) as error:
         raise TargetError(f"{path}: cannot be read ({one_line(error)})") from error
     fault = _fault(path, entries)
     if fault:
