@@ -119,7 +119,10 @@ class Movers(Stubs):
 
 
 def quantized(cls, engine="x86", seed=0):
-    """The steps of torch's tutorial, with statistics and weights that are not all alike."""
+    """The steps of torch's tutorial, with statistics and weights that are not all alike.
+
+    Weights have seven bits: on processors without VNNI torch's sums of two products saturate at 16 bits.
+    """
     torch.manual_seed(seed)
     module = cls().eval()
     for norm in module.modules():
@@ -133,7 +136,10 @@ def quantized(cls, engine="x86", seed=0):
                 nn.init.uniform_(tensor, low, low + 1)
     if cls.fused:
         torch.ao.quantization.fuse_modules(module, list(cls.fused), inplace=True)
-    module.qconfig = torch.ao.quantization.get_default_qconfig(engine)
+    usual = torch.ao.quantization.get_default_qconfig(engine)
+    module.qconfig = torch.ao.quantization.QConfig(
+        activation=usual.activation, weight=usual.weight.with_args(quant_min=-63, quant_max=63)
+    )
     torch.ao.quantization.prepare(module, inplace=True)
     for _ in range(4):
         module(torch.randn(4, *cls.shape))
@@ -153,7 +159,8 @@ def pair(request):
 
 
 def test_results_are_those_of_torch(pair):
-    """At most three integers in a hundred are one step away, none further: torch does not round its biases.
+    """At most five integers in a hundred are one step away, none further: torch does not round its biases, whose steps
+    are twice as wide with weights of seven bits.
 
     With float biases the same networks differ in none (Mlp) to 0.6 % (ResidualCnn, by its mean).
     """
@@ -168,7 +175,7 @@ def test_results_are_those_of_torch(pair):
         difference = np.abs(evaluate(model, {"x": x.numpy()})["output"] - script(x).numpy()) / step
         assert difference.max() < 1.01
         away, total = away + np.count_nonzero(difference > 0.5), total + difference.size
-    assert away <= 0.03 * total, f"{away} of {total}"
+    assert away <= 0.05 * total, f"{away} of {total}"
 
 
 def test_numbers_are_taken_over_exactly(pair):
