@@ -32,6 +32,9 @@ def _dequantize(node: ir.Node, draft: Draft) -> Dequantize | list[Step] | None:
     scale or zero point known only at run time float steps, for 8 bits."""
     if _open_parameters(node, draft):
         return _dequantize_at_run_time(node, draft)
+    if node.attributes.get_int("block_size", 0) and input_name(node) in draft.constants:
+        draft.constants[output_name(node)] = _reals_of_blocks(node, draft)
+        return None
     source, target, params = input_name(node), output_name(node), _params(node, draft)
     if source in draft.constants:
         if params.bits < 8:
@@ -40,6 +43,21 @@ def _dequantize(node: ir.Node, draft: Draft) -> Dequantize | list[Step] | None:
         draft.quantized[target] = Quantized(source, params)
         return None
     return Dequantize(node_name(node), source, target, *_of_activation(params))
+
+
+def _reals_of_blocks(node: ir.Node, draft: Draft) -> NDArray[np.float32]:
+    """(integer - zero point) * scale of a constant, of which each block along the axis has a scale."""
+    integers = draft.constants[input_name(node)].astype(np.int32)
+    axis, block = node.attributes.get_int("axis", 1) % integers.ndim, node.attributes.get_int("block_size", 0)
+    size = integers.shape[axis]
+
+    def each(name: str) -> NDArray[np.generic]:
+        return np.take(np.repeat(draft.constants[name], block, axis), range(size), axis)
+
+    scale, zero_point = each(input_name(node, 1)), draft.optional_constant_of(node, 2, "zero point")
+    if zero_point is not None:
+        integers = integers - each(zero_point).astype(np.int32)
+    return integers.astype(np.float32) * scale.astype(np.float32)
 
 
 def _dynamic_quantize(node: ir.Node, draft: Draft) -> list[Step]:

@@ -7,7 +7,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from openwork.graph import Constants, constant
+from openwork.graph import OLDEST_OPSET, Constants, constant
 from openwork.passes.name_nodes import name_nodes
 
 
@@ -231,7 +231,40 @@ def _farthest(zero_point: NDArray[np.generic] | None) -> int:
     return max(high - int(zero_point.min(initial=high)), int(zero_point.max(initial=low)) - low)
 
 
+def _quantize(work: _Expansion) -> ir.Value:
+    """onnxruntime's own of what ONNX has too. Raises: _Stays: its opset has no such integers."""
+    if not _has_integers(work, work.input(2)):
+        raise _Stays
+    return work.work("QuantizeLinear", list(work.node.inputs))
+
+
+def _dequantize(work: _Expansion) -> ir.Value:
+    """The same; constants that the opset has no integers for become floats.
+
+    Raises: _Stays: the opset has none, and they are not constant.
+    """
+    if _has_integers(work, work.input(0)):
+        return work.work("DequantizeLinear", list(work.node.inputs))
+    integers, scale, zero_point = (constant(work.input(index)) for index in range(3))
+    if integers is None or scale is None or scale.ndim > 1 or (zero_point is None and work.input(2) is not None):
+        raise _Stays
+    along = [1] * integers.ndim
+    if scale.size > 1:
+        along[work.node.attributes.get_int("axis", 1) % integers.ndim] = -1
+    offset = 0 if zero_point is None else zero_point.astype(np.int32).reshape(along)
+    reals = (integers.astype(np.int32) - offset).astype(np.float32) * scale.astype(np.float32).reshape(along)
+    return work.add("Identity", [work.constant(reals, f"{work.node.name or ''}_reals")])
+
+
+def _has_integers(work: _Expansion, integers: ir.Value | None) -> bool:
+    """Those of 4 and 16 bits came to ONNX with opset 21."""
+    dtype = None if integers is None else integers.dtype or (integers.const_value and integers.const_value.dtype)
+    known = (None, ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT32)
+    return dtype in known or work.constants.graph.opset_imports.get("", OLDEST_OPSET) >= 21
+
+
 _CONTRIBUTED: Mapping[str, _Rule] = {
+    "DequantizeLinear": _dequantize,
     "QGemm": _gemm,
     "QLinearAdd": _binary("Add"),
     "QLinearAveragePool": _unary("AveragePool"),
@@ -242,6 +275,7 @@ _CONTRIBUTED: Mapping[str, _Rule] = {
     "QLinearMul": _binary("Mul"),
     "QLinearSigmoid": _unary("Sigmoid"),
     "QLinearSoftmax": _softmax,
+    "QuantizeLinear": _quantize,
 }
 
 _STANDARD: Mapping[str, _Rule] = {
