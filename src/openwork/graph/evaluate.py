@@ -119,6 +119,8 @@ def _options(threads: int, optimized: bool) -> "onnxruntime.SessionOptions":
     options.log_severity_level = 4  # its errors reach us as exceptions
     # Without VNNI onnxruntime's int8 kernels saturate at 16 bits unless told to be precise.
     options.add_session_config_entry("session.x64quantprecision", "1")
+    # Weights of 8 bits and less behind a MatMul of floats: without this it makes integers of the floats too.
+    options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "1")
     return options
 
 
