@@ -87,6 +87,8 @@ def _infer(node: ir.Node, model: ir.Model) -> bool:
 
 def _check_channels(node: ir.Node) -> None:
     """What ONNX's rules let pass: channels that do not fit the weight, or scales that do not fit their axis."""
+    if node.domain:
+        return
     shapes = [None if value is None or value.shape is None else value.shape.numpy() for value in node.inputs]
     if node.op_type == "Conv" and len(shapes) > 1 and shapes[0] and shapes[1] and len(shapes[0]) > 1 < len(shapes[1]):
         given, taken = shapes[0][1], shapes[1][1] * node.attributes.get_int("group", 1)

@@ -59,3 +59,9 @@ def test_sizes_computed_from_shapes_are_known_in_a_pipeline():
     )
     canonicalise(model, batch=2)
     assert operators(model) == ["Exp"]
+
+
+def test_an_operator_of_another_domain_stays():
+    model = graph("(float[1,4] x) => (float[1,4] y) { p = my.Pad(x) y = Relu(p) }")
+    canonicalise(model)
+    assert operators(model) == ["Pad", "Relu"]
