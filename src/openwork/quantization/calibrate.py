@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from openwork.errors import CalibrationError
 from openwork.graph import Evaluator
 from openwork.quantization.calibration import METHODS, MSE, CalibrationTable, MinMax, Observer
-from openwork.quantization.integer_operators import alike, check_float, integer_sites, observed
+from openwork.quantization.integer_operators import check_float
 from openwork.quantization.plain_gemm import with_plain_gemms
+from openwork.quantization.sharing import observed_names
 from openwork.quantization.strategies import Scheme
 
 
@@ -32,7 +33,7 @@ def calibrate(
     Raises: CalibrationError: no batch, or a tensor became NaN or infinite. ModelError: the model is quantized.
     """
     check_float(model)
-    names = _observed_names(model)
+    names = observed_names(with_plain_gemms(model).graph)  # what `quantize` asks a table for
     observers = {name: observer() for name in names}
     inputs = {value.name for value in model.graph.inputs}
     evaluator = Evaluator(model, taps=[name for name in names if name not in inputs], threads=threads)
@@ -64,12 +65,6 @@ def observers(method: str, scheme: Scheme | None) -> Callable[[], Observer]:
             f"calibrator 'kl': {scheme.bits} bits are finer than the histograms it compares; choose minmax or mse"
         )
     return METHODS[method]
-
-
-def _observed_names(model: ir.Model) -> list[str]:
-    """What `quantize` asks a table for."""
-    sites = integer_sites(with_plain_gemms(model).graph)
-    return [name for group in alike(sites) for name in observed(group)]
 
 
 def _check_finite(array: NDArray[np.float32], fault: str) -> None:

@@ -138,13 +138,11 @@ def alike(sites: Iterable[Site]) -> list[Group]:
     return [group for group in dict.fromkeys(groups.values()) if computed.intersection(group)]
 
 
-def observed(group: Group) -> list[str]:
-    """Names of the tensors whose range `quantize` must be told to quantize a group."""
-    return [str(tensor.name) for tensor in sources(group) if known_range(tensor) is None]
+def sources(group: Group, apart: Collection[ir.Node] = ()) -> tuple[ir.Value, ...]:
+    """The tensors that a group's values come from: those that operators on the way only moved are left out.
 
-
-def sources(group: Group) -> tuple[ir.Value, ...]:
-    """The tensors that a group's values come from: those that operators on the way only moved are left out."""
+    Args: apart: of what takes apart these give values of their own.
+    """
     found: dict[ir.Value, None] = {}
     seen: set[ir.Value] = set()
     waiting = list(group[::-1])
@@ -154,11 +152,25 @@ def sources(group: Group) -> tuple[ir.Value, ...]:
             continue
         seen.add(tensor)
         producer = tensor.producer()
-        if producer is not None and _moves(producer) and can_run_in_integers(producer):
+        own = producer in apart and takes_apart(producer)
+        if producer is not None and not own and _moves(producer) and can_run_in_integers(producer):
             waiting.extend(activations_of(producer)[::-1])
         else:
             found[tensor] = None
     return tuple(found)
+
+
+def takes_apart(node: ir.Node | None) -> bool:
+    """Whether a node gives parts of a tensor, which may be narrower than the whole."""
+    return node is not None and node.op_type in ("Gather", "Slice", "Split") and constant(node.inputs[0]) is None
+
+
+def is_activated(tensor: ir.Value) -> bool:
+    """Whether a tensor comes out of a Relu or Clip that becomes part of the operator before it."""
+    producer = tensor.producer()
+    before = None if producer is None or not producer.inputs else producer.inputs[0]
+    source = None if before is None else before.producer()
+    return source is not None and _absorbed_activation(source) is producer
 
 
 def known_range(tensor: ir.Value) -> Range | None:

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from openwork.errors import CalibrationError
 from openwork.graph import Evaluator, constant, count
 from openwork.quantization.calibration import CalibrationTable, Range
-from openwork.quantization.integer_operators import Site, alike, integer_sites
+from openwork.quantization.integer_operators import Site
 from openwork.quantization.plain_gemm import with_plain_gemms
-from openwork.quantization.quantize import joint_range, quantize
+from openwork.quantization.quantize import quantize
+from openwork.quantization.sharing import shared
 from openwork.quantization.strategies import Strategy
 
 # Decibels: the noise of a layer of 8 bits is a good 5 % of its output.
@@ -74,9 +75,10 @@ def own_sqnr(
     """
     known = table.ranges if isinstance(table, CalibrationTable) else table
     plain = with_plain_gemms(model)
-    sites = integer_sites(plain.graph)
-    ranges = {str(tensor.name): joint_range(group, known) for group in alike(sites) for tensor in group}
-    layers = [site for site in sites if site.weighted]
+    assert strategy.activations is not None
+    sharing = shared(plain.graph, known, strategy.activations)
+    ranges = {str(tensor.name): limits for group, limits in sharing.ranges.items() for tensor in group}
+    layers = [site for site in sharing.sites if site.weighted]
     evaluators = [Evaluator(quantize(_alone(site, plain), ranges, strategy)) for site in layers]
     inputs = {value.name for value in model.graph.inputs}
     taps = {str(value.name): None for site in layers for value in (site.inputs[0], site.outputs[0])}

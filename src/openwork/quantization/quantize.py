@@ -15,18 +15,10 @@ from openwork.errors import CalibrationError, ModelError, one_line
 from openwork.graph import Constants, QuantParams, constant, set_rounding
 from openwork.passes import canonicalise, name_nodes
 from openwork.quantization.calibration import CalibrationTable, Range
-from openwork.quantization.integer_operators import (
-    Group,
-    Site,
-    alike,
-    check_float,
-    integer_sites,
-    known_range,
-    sources,
-    weight_index,
-)
+from openwork.quantization.integer_operators import Group, Site, check_float, weight_index
 from openwork.quantization.params import activation_params, bias_integers, weight_integers, weight_params
 from openwork.quantization.plain_gemm import with_plain_gemms
+from openwork.quantization.sharing import Sharing, shared
 from openwork.quantization.strategies import INT8, Strategy
 
 _OLDEST_OPSET = 13  # The first with scales per channel.
@@ -44,7 +36,8 @@ def quantize(
 ) -> ir.Model:
     """The same network, with every operator that can run in integers between Dequantize- and QuantizeLinear.
 
-    Weights are symmetric, so that those that are zero stay zero; activations have one scale per tensor; biases are
+    Weights are symmetric, so that those that are zero stay zero; activations have one scale per tensor, and per part of
+    a tensor where one scale would flatten a part (`sharing`); biases are
     int32 in units of input scale * weight scale. Inputs and outputs stay float32. Power-of-two strategies also ask
     for rounding by shifts. With 4 or 16 bits the model is converted to opset 21, which has these types.
 
@@ -72,18 +65,18 @@ def quantize(
     graph = quantized.graph
     constants = Constants(graph)
     names = {value: value.name for value in _tensors(graph)}
-    sites = integer_sites(graph, exclude)
-    wide = _wide_tensors(sites, strategy)
+    sharing = shared(graph, ranges, strategy.activations, exclude)
+    wide = _wide_tensors(sharing.sites, strategy)
     groups: dict[Group, QuantParams] = {}
-    for group in alike(sites):
+    for group, limits in sharing.ranges.items():
         scheme = strategy.activation_scheme(wide=bool(wide.intersection(group)))
-        groups[group] = activation_params(joint_range(group, ranges), scheme)
+        groups[group] = activation_params(limits, scheme)
     scales = {tensor: params.scale[0] for group, params in groups.items() for tensor in group}
-    for site in sites:
+    for site in sharing.sites:
         if site.weighted:
             _quantize_weights(site.node, scales[site.inputs[0]], strategy, constants)
     for group, params in groups.items():
-        _quantize_group(group, params, constants)
+        _quantize_group(group, params, sharing, constants)
     _make_way(graph, names)
     name_nodes(quantized)
     set_rounding(quantized, strategy.rounding)
@@ -128,21 +121,6 @@ def _wide_tensors(sites: Collection[Site], strategy: Strategy) -> set[ir.Value]:
     """The activations that a layer of 16 bits reads or writes."""
     assert strategy.wide is not None
     return {tensor for site in sites if site.node.name in strategy.wide for tensor in (*site.inputs, *site.outputs)}
-
-
-def joint_range(group: Group, ranges: Mapping[str, Range]) -> Range:
-    """The range of all that the tensors of a group can hold.
-
-    Raises: CalibrationError: it takes the range of a tensor that `ranges` does not have.
-    """
-    found = []
-    for tensor in sources(group):
-        known = known_range(tensor)
-        if known is None and tensor.name not in ranges:
-            raise CalibrationError(f"tensor {tensor.name!r}: has no range; calibrate this very model")
-        found.append(ranges[str(tensor.name)] if known is None else known)
-    lows, highs = zip(*found, strict=True)
-    return min(lows), max(highs)
 
 
 def _quantize_weights(node: ir.Node, input_scale: np.float32, strategy: Strategy, constants: Constants) -> None:
@@ -196,16 +174,18 @@ def _dequantize_input(
     _remove_unused(graph, old)
 
 
-def _quantize_group(group: Group, params: QuantParams, constants: Constants) -> None:
+def _quantize_group(group: Group, params: QuantParams, sharing: Sharing, constants: Constants) -> None:
     """Quantize and dequantize each tensor of a group between its producer and its users."""
     known = [tensor for tensor in group if constant(tensor) is not None]
     for tensor in known:
         _quantize_constant(tensor, params, constants)
     if len(known) < len(group):
         coding = _coding(str(group[0].name), params, constants)
+        computing = {site.node for site in sharing.sites} - sharing.apart
         for tensor in group:
             if tensor not in known:
-                _quantize_tensor(constants.graph, tensor, params.dtype, coding)
+                readers = computing if tensor in sharing.reals else None
+                _quantize_tensor(constants.graph, tensor, params.dtype, coding, readers)
 
 
 def _coding(name: str, params: QuantParams, constants: Constants) -> list[ir.Value]:
@@ -216,13 +196,16 @@ def _coding(name: str, params: QuantParams, constants: Constants) -> list[ir.Val
     ]
 
 
-def _quantize_tensor(graph: ir.Graph, tensor: ir.Value, integer: str, coding: list[ir.Value]) -> None:
-    """Let all users of a tensor read it through integers."""
+def _quantize_tensor(
+    graph: ir.Graph, tensor: ir.Value, integer: str, coding: list[ir.Value], readers: Collection[ir.Node] | None
+) -> None:
+    """Let all users of a tensor read it through integers; only `readers` if they are given."""
     name, type_ = tensor.name, ir.TensorType(ir.DataType.from_numpy(np.dtype(integer)))
     result = _float_value(f"{name}_dequantized", tensor.shape)
     for user, index in list(tensor.uses()):
-        user.replace_input_with(index, result)
-    if tensor.is_graph_output() and not tensor.is_graph_input():
+        if readers is None or user in readers:
+            user.replace_input_with(index, result)
+    if readers is None and tensor.is_graph_output() and not tensor.is_graph_input():
         result.name, tensor.name = name, f"{name}_float"
         graph.outputs[:] = [result if output is tensor else output for output in graph.outputs]
     integers = ir.Value(name=f"{name}_quantized", shape=tensor.shape, type=type_)
