@@ -17,9 +17,15 @@ Command line: `ModelError` to `ArtifactError` exit with 2, `VerificationError` w
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+# Characters of a message. Names come from files, which may give them any length.
+_LONGEST = 1000
+
 
 class OpenworkError(Exception):
-    """Base of everything that openwork raises on purpose."""
+    """Base of everything that openwork raises on purpose. A message is cut in the middle where it is too long."""
+
+    def __init__(self, message: str):
+        super().__init__(message if len(message) <= _LONGEST else f"{message[:600]} [...] {message[-390:]}")
 
 
 class ModelError(OpenworkError):
@@ -42,7 +48,7 @@ class UnsupportedError(ModelError):
         self.nodes = tuple(nodes)
         listed = "; ".join(f"{node.operator} {node.name!r}: {node.reason}" for node in self.nodes)
         count = f"{len(self.nodes)} node" + ("s" if len(self.nodes) != 1 else "")
-        super().__init__(f"{count} not supported: {listed}; replace them or export the model without them")
+        Exception.__init__(self, f"{count} not supported: {listed}; replace them or export the model without them")
 
 
 class DataError(OpenworkError):

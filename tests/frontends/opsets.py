@@ -259,6 +259,18 @@ def network(version: int) -> onnx.ModelProto:
     )
 
 
+def single(name: str, version: int) -> onnx.ModelProto:
+    """One case alone; its output is `y`."""
+    build, rank = CASES[name]
+    nodes, numbers = build(version)
+    constants = {**_CONSTANTS, **numbers}
+    read = dict.fromkeys(name for node in nodes for name in node.input if name in constants)
+    tensors = [onnx.numpy_helper.from_array(np.asarray(constants[name]), name) for name in read]
+    x = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["N", *SHAPE[1:]])
+    graph = helper.make_graph(nodes, name, [x], [_output("y", rank)], tensors)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", version)], ir_version=8)
+
+
 def _output(name: str, rank: int) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [f"{name}/{axis}" for axis in range(rank)])
 

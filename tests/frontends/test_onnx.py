@@ -118,6 +118,26 @@ def test_constants_inside_nodes_are_looked_at_too(path):
     refused(path, "tensor 'value' of node 'offset'")
 
 
+def test_damaged_scales_of_an_old_operator_are_named(path):
+    """Which are read early, to tell how it found its pixels."""
+    model = opsets.single("upsample", 9)
+    model.graph.initializer[0].dims[0] = 5
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match="tensor 'scales' is damaged"):
+        load_model(path)
+
+
+def test_scales_that_are_texts_are_refused(path):
+    model = opsets.single("upsample", 13)
+    (scales,) = (each for each in model.graph.initializer if each.name == "scales")
+    scales.ClearField("raw_data")
+    scales.data_type = TensorProto.STRING
+    scales.string_data.extend([b"1"] * 4)
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError):
+        canonicalise(load_model(path))
+
+
 def test_one_infinite_number_is_a_bound(path):
     bound = np.float32(np.inf)
     model = graph("(float[1,2] x) => (float[1,2] y) { y = Clip(x, low, high) }", low=np.float32(0), high=bound)

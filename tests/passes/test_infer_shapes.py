@@ -14,21 +14,6 @@ def test_shapes_that_depend_on_data_or_on_unknown_operators_stay_open():
     assert not shapes["y"].is_static()
 
 
-def test_channels_that_do_not_fit_the_weight_are_refused():
-    model = graph("(float[1,4,8,8] x) => (float[1,2,6,6] y) { y = Conv(x, w) }", w=np.ones((2, 3, 3, 3), np.float32))
-    with pytest.raises(ModelError, match="its weight takes 3 channels, its input has 4"):
-        canonicalise(model)
-
-
-def test_scales_that_do_not_fit_their_axis_are_refused():
-    constants = {"q": np.ones((2, 3), np.int8), "s": np.ones(2, np.float32)}
-    model = graph(
-        "(float[1,3] x) => (float[1,2] y) { w = DequantizeLinear<axis=1>(q, s) y = Gemm<transB=1>(x, w) }", **constants
-    )
-    with pytest.raises(ModelError, match="it has 2 scales along axis 1 of"):
-        canonicalise(model)
-
-
 def test_an_unknown_operator_keeps_the_shape_the_model_declares():
     model = graph("(float[1,4] x) => (float[1,4] y) { y = my.Op(x) }")
     canonicalise(model)

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from openwork.errors import ModelError, one_line
 from openwork.graph import constant
 from openwork.guarded import RefusedError, infer_node
+from openwork.passes.contradictions import contradiction
 from openwork.passes.settle_pads import settle_pads
 
 # ONNX defines these by functions, and has no rule for what they give: a tensor like their first input.
@@ -44,7 +45,9 @@ def infer_shapes(model: ir.Model) -> bool:
     changed = _describe_initializers(model)
     for node in model.graph:
         if has_known_inputs(node):
-            _check_channels(node)
+            reason = contradiction(node)
+            if reason is not None:
+                raise _does_not_fit(node, reason)
             changed |= settle_pads(node)
             changed |= _infer(node, model)
     return changed
@@ -83,22 +86,6 @@ def _infer(node: ir.Node, model: ir.Model) -> bool:
         if shape is not None and output.shape != shape:
             output.shape, changed = shape, True
     return changed
-
-
-def _check_channels(node: ir.Node) -> None:
-    """What ONNX's rules let pass: channels that do not fit the weight, or scales that do not fit their axis."""
-    if node.domain:
-        return
-    shapes = [None if value is None or value.shape is None else value.shape.numpy() for value in node.inputs]
-    if node.op_type == "Conv" and len(shapes) > 1 and shapes[0] and shapes[1] and len(shapes[0]) > 1 < len(shapes[1]):
-        given, taken = shapes[0][1], shapes[1][1] * node.attributes.get_int("group", 1)
-        if given != taken:
-            raise _does_not_fit(node, f"its weight takes {taken} channels, its input has {given}")
-    if node.op_type in ("QuantizeLinear", "DequantizeLinear") and len(shapes) > 1:
-        x, scale = shapes[0] or (), shapes[1] or ()
-        axis = node.attributes.get_int("axis", 1)
-        if len(scale) == 1 and scale[0] != 1 and not (-len(x) <= axis < len(x) and x[axis] == scale[0]):
-            raise _does_not_fit(node, f"it has {scale[0]} scales along axis {axis} of {list(x)}")
 
 
 def _does_not_fit(node: ir.Node, reason: str) -> ModelError:
@@ -171,6 +158,6 @@ def _data(value: ir.Value, node: ir.Node) -> onnx.TensorProto | None:
     if value.const_value is not None and value.const_value.size > _SMALL:
         return None
     array = constant(value)
-    if array is None or array.size > _SMALL or array.dtype == object:
+    if array is None or array.size > _SMALL or array.dtype.kind in "OSU":
         return None
     return onnx.numpy_helper.from_array(np.asarray(array), value.name)

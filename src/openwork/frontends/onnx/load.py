@@ -69,9 +69,9 @@ def load_model(path: Path, *, trust: bool = False, shapes: Mapping[str, tuple[in
     tidy(proto, str(path))
     check_rules(proto, str(path))
     model = _deserialize(_modern(proto, path), path)
+    check_tensors(model, str(path))
     if opset(proto) < _FIRST_RESIZE:
         _resample_as_before(model)
-    check_tensors(model, str(path))
     return model
 
 
