@@ -4,10 +4,11 @@ import onnxruntime.quantization
 import pytest
 from hypothesis import given, settings
 
-from openwork.errors import ModelError
+from openwork.errors import ModelError, UnsupportedError
 from openwork.exporters import save_onnx
 from openwork.frontends import load_model
 from openwork.graph import evaluate
+from openwork.lowering import lower
 from openwork.passes import canonicalise
 from tests.graphs import graph, networks, operators, to_bytes
 
@@ -144,3 +145,31 @@ def test_old_forms_are_refused():
     model = graph("(float[1,4] x) => (float[1,4] y) { y = Softmax(x) }", opset=12)
     with pytest.raises(ModelError, match="opset 12 is older than 13; read it with load_model"):
         canonicalise(model)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        "c = Conv(x, w) y = foreign.BatchNormalization(c, v, v, v, v)",
+        "c = Conv(x, w) t = foreign.Transpose<perm = [0, 2, 3, 1]>(c) y = Transpose<perm = [0, 3, 1, 2]>(t)",
+        "m = foreign.MatMul(x, x) y = Add(m, v)",
+        "p = foreign.Pad(x) y = foreign.Identity(p)",
+        "y = foreign.ConvTranspose(x, w)",
+        "c = foreign.Constant<value = float {1.0}>() y = Add(x, c)",
+        "r = foreign.Relu(v) y = Add(x, r)",
+    ],
+)
+def test_operators_of_others_are_not_taken_for_those_of_onnx(network):
+    """Whatever their names: they stay, and are refused by their full name."""
+    model = graph(
+        f"(float[1,2,4,4] x) => (float[1,2,4,4] y) {{ {network} }}",
+        w=np.ones((2, 2, 1, 1), "f"),
+        v=np.ones(2, "f"),
+        opset=17,
+    )
+    model.opset_imports["foreign"] = 1
+    foreign = [node.op_identifier() for node in model.graph if node.domain]
+    canonicalise(model)
+    assert [node.op_identifier() for node in model.graph if node.domain] == foreign
+    with pytest.raises(UnsupportedError, match=f"foreign::{foreign[0][1]}"):
+        lower(model)

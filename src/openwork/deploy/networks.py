@@ -23,7 +23,7 @@ from openwork.deploy.session import InferenceSession
 from openwork.deploy.tensors import QUANTIZED
 from openwork.errors import DataError
 from openwork.frontends import Quantization, TensorSpec, input_specs, load_model
-from openwork.graph import Evaluator, rounding_of
+from openwork.graph import Evaluator, operator_of, rounding_of
 from openwork.lowering import interpreter, lower
 from openwork.passes import canonicalise
 
@@ -115,7 +115,7 @@ class OnnxNetwork:
         self.outputs: Sequence[str] = [str(value.name) for value in model.graph.outputs]
         made = [value for node in model.graph for value in node.outputs if value.name not in self.outputs]
         self.inner: Sequence[str] = [str(value.name) for value in made]
-        self.in_floats = not any(node.op_type == "QuantizeLinear" for node in model.graph)
+        self.in_floats = not any(operator_of(node) == "QuantizeLinear" for node in model.graph)
         self._original = original
         self.reference = self._own("it was not asked")
 

@@ -12,6 +12,7 @@ from openwork.graph.model import (
     Constants,
     constant,
     example_shape,
+    operator_of,
     static_shape,
 )
 from openwork.graph.quant_params import QuantParams
@@ -37,6 +38,7 @@ __all__ = [
     "example_shape",
     "floats_of",
     "metadata",
+    "operator_of",
     "rounding_of",
     "set_dynamic_layers",
     "set_floats",

@@ -9,7 +9,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from openwork.errors import ModelError
-from openwork.graph.model import constant, static_shape
+from openwork.graph.model import constant, operator_of, static_shape
 from openwork.sparsity import Pattern, find_pattern
 
 _MULTIPLY = ("Attention", "Conv", "ConvTranspose", "Gemm", "MatMul")
@@ -57,7 +57,7 @@ def count_known(model: ir.Model) -> tuple[LayerCount, ...]:
 
 
 def _layers(model: ir.Model) -> list[ir.Node]:
-    return [node for node in model.graph if node.op_type in _MULTIPLY and not node.domain]
+    return [node for node in model.graph if operator_of(node) in _MULTIPLY]
 
 
 def _has_sizes(value: ir.Value | None) -> bool:
@@ -93,7 +93,7 @@ def weight_of(node: ir.Node) -> NDArray[np.generic] | None:
     Returns: the floats; or, behind a DequantizeLinear, int32 integer - zero_point; None without a constant.
     """
     operands = {"Attention": (), "Conv": (1,), "ConvTranspose": (1,)}
-    for index in operands.get(node.op_type, (1, 0)):
+    for index in operands.get(operator_of(node), (1, 0)):
         weight = _real_zeros(node.inputs[index])
         if weight is not None:
             return weight
@@ -102,7 +102,7 @@ def weight_of(node: ir.Node) -> NDArray[np.generic] | None:
 
 def _real_zeros(value: ir.Value | None) -> NDArray[np.generic] | None:
     dequantize = value.producer() if value is not None else None
-    if dequantize is None or dequantize.op_type != "DequantizeLinear":
+    if dequantize is None or operator_of(dequantize) != "DequantizeLinear":
         return constant(value)
     integers = constant(dequantize.inputs[0])
     if integers is None or len(dequantize.inputs) < 3:
@@ -125,7 +125,7 @@ def _count_layer(node: ir.Node) -> LayerCount:
     macs = _macs(node)
     return LayerCount(
         name=node.name or "",
-        operator=node.op_type,
+        operator=operator_of(node),
         weight_shape=() if weight is None else weight.shape,
         macs=macs,
         # Exact: each weight is used equally often, once per output position (padding included) and image.
@@ -141,9 +141,9 @@ def _pattern(node: ir.Node, weight: NDArray[np.generic] | None) -> Pattern | Non
     has [in, out / groups, ...]."""
     if weight is None or weight.ndim < 2 or not weight.size:
         return None
-    if node.op_type == "MatMul" or (node.op_type == "Gemm" and not node.attributes.get_int("transB", 0)):
+    if operator_of(node) == "MatMul" or (operator_of(node) == "Gemm" and not node.attributes.get_int("transB", 0)):
         weight = np.swapaxes(weight, -1, -2)
-    if node.op_type == "ConvTranspose":
+    if operator_of(node) == "ConvTranspose":
         groups = node.attributes.get_int("group", 1)
         by_group = weight.reshape(groups, len(weight) // groups, *weight.shape[1:]).swapaxes(1, 2)
         weight = by_group.reshape(-1, *by_group.shape[2:])
@@ -155,8 +155,8 @@ def _macs(node: ir.Node) -> int:
     assert first is not None and second is not None
     x, w, y = shapes = static_shape(first), static_shape(second), static_shape(node.outputs[0])
     if 0 in (size for shape in shapes for size in shape):
-        raise ModelError(f"node {node.name!r} ({node.op_type}): a size of {shapes} is zero; give larger shapes")
-    match node.op_type:
+        raise ModelError(f"node {node.name!r} ({operator_of(node)}): a size of {shapes} is zero; give larger shapes")
+    match operator_of(node):
         case "Attention":
             return _attention_macs(node, x, y)
         case "Conv":

@@ -31,9 +31,17 @@ def constant(value: ir.Value | None) -> NDArray[np.generic] | None:
         return None
     tensor = value.const_value
     producer = value.producer()
-    if tensor is None and producer is not None and producer.op_type == "Constant":
+    if tensor is None and producer is not None and operator_of(producer) == "Constant":
         tensor = producer.attributes.get_tensor("value")
     return None if tensor is None else tensor.numpy()
+
+
+def operator_of(node: ir.Node) -> str:
+    """The operator of a node: its name alone is ONNX's own, all others have their domain in front.
+
+    So a node of somebody else's domain is never taken for ONNX's operator of the same name.
+    """
+    return node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}::{node.op_type}"
 
 
 def static_shape(value: ir.Value) -> tuple[int, ...]:
@@ -48,7 +56,7 @@ def static_shape(value: ir.Value) -> tuple[int, ...]:
     shape = value.shape.numpy()
     if min(shape, default=0) < 0:
         node = value.producer()
-        made = "" if node is None else f": what {node.op_type} {node.name!r} reads is smaller than its window"
+        made = "" if node is None else f": what {operator_of(node)} {node.name!r} reads is smaller than its window"
         raise ModelError(
             f"value {value.name!r}: its shape {list(shape)} has a size below 1{made}; give the inputs larger shapes"
         )

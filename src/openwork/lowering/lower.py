@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from openwork.errors import ModelError, UnsupportedError, UnsupportedNode, one_line
-from openwork.graph import OLDEST_OPSET, constant, floats_of, rounding_of, static_shape
+from openwork.graph import OLDEST_OPSET, constant, floats_of, operator_of, rounding_of, static_shape
 from openwork.lowering.arithmetic import Buffer
 from openwork.lowering.draft import Draft, Unsupported
 from openwork.lowering.integers import WIDEST, Widths, use_integers
@@ -79,13 +79,13 @@ def unknown_operators(model: ir.Model) -> Sequence[UnsupportedNode]:
     running = {value for value in model.graph.inputs if not value.is_initializer()}
     found = []
     for node in model.graph:
-        read = node.inputs[:1] if node.op_type == "If" else _reads(node)
-        if node.op_type in _OF_SHAPES or (read and not running.intersection(read)):
+        read = node.inputs[:1] if operator_of(node) == "If" else _reads(node)
+        if operator_of(node) in _OF_SHAPES or (read and not running.intersection(read)):
             continue
         running.update(node.outputs)
-        known = _known_operator(node) or node.op_type in _WRITTEN_AWAY or node.op_identifier() in model.functions
+        known = _known_operator(node) or operator_of(node) in _WRITTEN_AWAY or node.op_identifier() in model.functions
         if not known and any(value.uses() or value.is_graph_output() for value in node.outputs):
-            found.append(UnsupportedNode(node.name or "", _operator(node), _why_unknown(node)))
+            found.append(UnsupportedNode(node.name or "", operator_of(node), _why_unknown(node)))
     return found
 
 
@@ -116,7 +116,7 @@ def _translated(model: ir.Model) -> Draft:
             _translate_sound(node, draft)
         except Unsupported as reason:
             if not (_known_operator(node) and any(map(_open, node.inputs))):  # else an earlier node is to blame
-                unsupported.append(UnsupportedNode(node.name or "", _operator(node), str(reason)))
+                unsupported.append(UnsupportedNode(node.name or "", operator_of(node), str(reason)))
             draft.buffers |= {_name(value): _buffer(value) for value in node.outputs if _is_known(value)}
     if unsupported:
         raise UnsupportedError(unsupported)
@@ -138,7 +138,7 @@ def _translate(node: ir.Node, draft: Draft) -> None:
     """Add the step of one node, or its constant result. Raises: Unsupported."""
     if not _known_operator(node):
         raise Unsupported(_why_unknown(node))
-    operator = OPERATORS[node.op_type]
+    operator = OPERATORS[operator_of(node)]
     outputs = [value for value in node.outputs if value is node.outputs[0] or value.uses() or value.is_graph_output()]
     if len(outputs) > 1 and not operator.many:
         raise Unsupported(f"its output {outputs[1].name!r} is used; openwork takes only the first output")
@@ -165,11 +165,11 @@ def _is_constant(steps: Sequence[Step], draft: Draft) -> bool:
 
 
 def _known_operator(node: ir.Node) -> bool:
-    return node.domain in ("", "ai.onnx") and node.op_type in OPERATORS
+    return operator_of(node) in OPERATORS
 
 
 def _why_unknown(node: ir.Node) -> str:
-    return _SUBGRAPHS.get(node.op_type, "openwork does not have this operator")
+    return _SUBGRAPHS.get(operator_of(node), "openwork does not have this operator")
 
 
 def _is_known(value: ir.Value) -> bool:
@@ -184,10 +184,6 @@ def _open(value: ir.Value | None) -> bool:
 
 def _typeless(value: ir.Value) -> bool:
     return value.dtype in (None, ir.DataType.UNDEFINED)
-
-
-def _operator(node: ir.Node) -> str:
-    return f"{node.domain}::{node.op_type}" if node.domain else node.op_type
 
 
 def _check(value: ir.Value, dtypes: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from openwork.graph import static_shape
+from openwork.graph import operator_of, static_shape
 from openwork.lowering.draft import Unsupported
 
 
@@ -57,7 +57,7 @@ def window_of(node: ir.Node, kernel: Sequence[int]) -> Window:
         inside = np.where(
             first < 0, first % dilations[axis], first
         )  # the first tap of each that is not before the image
-        if node.op_type != "Conv" and not ((inside < size) & (inside < first + reach)).all():
+        if operator_of(node) != "Conv" and not ((inside < size) & (inside < first + reach)).all():
             raise Unsupported("a window lies in the padding alone; onnxruntime and ONNX disagree on those")
         begins.append(begin)
         ends.append(end)
@@ -74,7 +74,7 @@ def _padding(node: ir.Node, axis: int, rank: int, needed: int) -> tuple[int, int
             return pads[axis], pads[axis + rank]
         case "VALID":
             return 0, 0
-        case "SAME_UPPER" | "SAME_LOWER" if node.op_type != "Conv":  # `passes.settle_pads` left it
+        case "SAME_UPPER" | "SAME_LOWER" if operator_of(node) != "Conv":  # `passes.settle_pads` left it
             raise Unsupported(
                 "auto_pad SAME with windows so far apart or so large is read in different ways; give pads"
             )

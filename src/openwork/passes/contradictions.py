@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import onnx_ir as ir
 
-from openwork.graph import constant
+from openwork.graph import constant, operator_of
 
 # Of each input; None where there is none or its shape is open.
 Shapes = Sequence[Sequence[int] | None]
@@ -17,8 +17,8 @@ def contradiction(node: ir.Node) -> str | None:
     Passes and lowering rely on what is asked here: channels that fit the weight, scales that fit their axis, a number
     for each channel, permutations that are some.
     """
-    rule = _RULES.get(node.op_type)
-    if rule is None or node.domain:
+    rule = _RULES.get(operator_of(node))
+    if rule is None:
         return None
     shapes = [None if value is None or value.shape is None else value.shape.numpy() for value in node.inputs]
     return rule(node, shapes)

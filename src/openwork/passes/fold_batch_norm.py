@@ -4,7 +4,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from openwork.graph import Constants, constant
+from openwork.graph import Constants, constant, operator_of
 
 
 def fold_batch_norm(model: ir.Model) -> bool:
@@ -24,7 +24,7 @@ def fold_batch_norm(model: ir.Model) -> bool:
     """
     changed, constants = False, Constants(model.graph)
     for node in model.graph:
-        if node.op_type == "BatchNormalization":
+        if operator_of(node) == "BatchNormalization":
             layer = _layer_before(node)
             if layer is not None:
                 _fold(node, layer, constants)
@@ -36,9 +36,9 @@ def _layer_before(norm: ir.Node) -> ir.Node | None:
     """The Conv, ConvTranspose (not in groups) or Gemm that `norm` can be folded into."""
     result = norm.inputs[0]
     layer = result.producer() if result is not None else None
-    if result is None or layer is None or layer.op_type not in ("Conv", "ConvTranspose", "Gemm"):
+    if result is None or layer is None or operator_of(layer) not in ("Conv", "ConvTranspose", "Gemm"):
         return None
-    if layer.op_type == "ConvTranspose" and layer.attributes.get_int("group", 1) > 1:
+    if operator_of(layer) == "ConvTranspose" and layer.attributes.get_int("group", 1) > 1:
         return None
     alone = len(result.uses()) == 1 and not result.is_graph_output()
     trains = bool(norm.attributes.get_int("training_mode"))
@@ -52,7 +52,7 @@ def _layer_before(norm: ir.Node) -> ir.Node | None:
 def _channels_axis(layer: ir.Node) -> int:
     """The axis of output channels in the layer's weight."""
     transposed = bool(layer.attributes.get_int("transB"))
-    return {"Conv": 0, "ConvTranspose": 1, "Gemm": int(not transposed)}[layer.op_type]
+    return {"Conv": 0, "ConvTranspose": 1, "Gemm": int(not transposed)}[operator_of(layer)]
 
 
 def _bias(layer: ir.Node) -> NDArray[np.float64] | None:

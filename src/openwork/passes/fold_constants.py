@@ -3,6 +3,7 @@
 import onnx_ir as ir
 
 from openwork.errors import ModelError
+from openwork.graph import operator_of
 
 # These carry what quantization is about; folding them would turn integer weights back into floats.
 KEPT = ("DequantizeLinear", "DynamicQuantizeLinear")
@@ -44,6 +45,8 @@ def fold_constants(model: ir.Model) -> bool:
 
 
 def _may_change(node: ir.Node) -> bool:
-    if node.op_type in _REWRITTEN:
+    if operator_of(node) in _REWRITTEN:
         return True
-    return node.op_type not in KEPT and all(value is None or value.const_value is not None for value in node.inputs)
+    return operator_of(node) not in KEPT and all(
+        value is None or value.const_value is not None for value in node.inputs
+    )

@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 from onnxscript.optimizer._constant_folding import FoldConstantsPass, Replacement
 
-from openwork.graph import constant
+from openwork.graph import constant, operator_of
 from openwork.guarded import RefusedError, compute
 from openwork.passes.fold_constants import KEPT
 from openwork.passes.infer_shapes import MOST_DIMENSIONS, has_known_inputs, infer, name_of
@@ -52,7 +52,7 @@ class Folding(FoldConstantsPass):
                     output.shape = shape
 
     def process_node(self, node: ir.Node, is_function: bool) -> Replacement | None:
-        if node.op_type == "SplitToSequence" and _parts(node) > _MOST_PARTS:
+        if operator_of(node) == "SplitToSequence" and _parts(node) > _MOST_PARTS:
             return None
         replacement: Replacement | None = super().process_node(node, is_function)
         if replacement is None and not is_function and self._is_constant(node) and self._fits(node):
@@ -62,7 +62,7 @@ class Folding(FoldConstantsPass):
     def _is_constant(self, node: ir.Node) -> bool:
         """Whether a node gives the same whenever it runs, and is to be computed now."""
         if (
-            node.op_type in ("Constant", *KEPT, *_RANDOM)
+            operator_of(node) in ("Constant", *KEPT, *_RANDOM)
             or _is_copied_out(node)
             or any(
                 attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
@@ -110,7 +110,7 @@ def _initializer(output: ir.Value, array: np.ndarray) -> ir.Value:
 
 def _is_copied_out(node: ir.Node) -> bool:
     """Whether a node writes a constant output, see `copy_constant_outputs`."""
-    return node.op_type == "Identity" and node.outputs[0].is_graph_output()
+    return operator_of(node) == "Identity" and node.outputs[0].is_graph_output()
 
 
 def _parts(node: ir.Node) -> int:

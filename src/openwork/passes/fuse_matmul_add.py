@@ -4,7 +4,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from openwork.graph import Constants, constant, static_shape
+from openwork.graph import Constants, constant, operator_of, static_shape
 
 
 def fuse_matmul_add(model: ir.Model) -> bool:
@@ -21,7 +21,7 @@ def fuse_matmul_add(model: ir.Model) -> bool:
     """
     changed, constants = False, Constants(model.graph)
     for node in model.graph:
-        if node.op_type == "Add":
+        if operator_of(node) == "Add":
             left, right = node.inputs
             changed |= _fuse(node, left, right, constants) or _fuse(node, right, left, constants)
     return changed
@@ -29,7 +29,7 @@ def fuse_matmul_add(model: ir.Model) -> bool:
 
 def _fuse(add: ir.Node, product: ir.Value | None, bias: ir.Value | None, constants: Constants) -> bool:
     matmul = product.producer() if product is not None else None
-    if product is None or bias is None or matmul is None or matmul.op_type != "MatMul":
+    if product is None or bias is None or matmul is None or operator_of(matmul) != "MatMul":
         return False
     if len(product.uses()) != 1 or product.is_graph_output() or len(static_shape(product)) != 2:
         return False

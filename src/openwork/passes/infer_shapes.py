@@ -8,7 +8,7 @@ import onnx
 import onnx_ir as ir
 
 from openwork.errors import ModelError, one_line
-from openwork.graph import constant
+from openwork.graph import constant, operator_of
 from openwork.guarded import RefusedError, infer_node
 from openwork.passes.contradictions import contradiction
 from openwork.passes.settle_pads import settle_pads
@@ -97,7 +97,7 @@ def _does_not_fit(node: ir.Node, reason: str) -> ModelError:
 
 def name_of(node: ir.Node) -> str:
     """What messages call a node."""
-    return f"node {node.name!r} ({node.op_type})"
+    return f"node {node.name!r} ({operator_of(node)})"
 
 
 def infer(node: ir.Node, model: ir.Model) -> Mapping[str, _Type]:
@@ -110,7 +110,7 @@ def infer(node: ir.Node, model: ir.Model) -> Mapping[str, _Type]:
     if any(value.type is None for value in inputs.values()):
         return {}
     first = node.inputs[0] if node.inputs else None
-    if node.domain == "" and node.op_type in _LIKE_THEIR_INPUT and first is not None:
+    if operator_of(node) in _LIKE_THEIR_INPUT and first is not None:
         return {str(node.outputs[0].name): (first.type, first.shape)}
     types = infer_node(
         name_of(node),
@@ -153,7 +153,7 @@ def _type(value: ir.Value) -> onnx.TypeProto:
 
 def _data(value: ir.Value, node: ir.Node) -> onnx.TensorProto | None:
     is_whole = value.dtype in (ir.DataType.INT64, ir.DataType.INT32)
-    if node.op_type not in _READS_ANY and (not is_whole or node.op_type in _READS_NONE):
+    if operator_of(node) not in _READS_ANY and (not is_whole or operator_of(node) in _READS_NONE):
         return None
     if value.const_value is not None and value.const_value.size > _SMALL:
         return None

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from openwork.graph import settle_transposed_pads, static_shape
+from openwork.graph import operator_of, settle_transposed_pads, static_shape
 
 _POOLS = ("AveragePool", "LpPool", "MaxPool")
 
@@ -26,11 +26,11 @@ def settle_pads(node: ir.Node) -> bool:
     Source: onnxruntime's conv_transpose_attributes.h and pool_attributes.h.
     """
     x = node.inputs[0] if node.inputs else None
-    if node.domain not in ("", "ai.onnx") or x is None or x.shape is None or len(x.shape) < 3:
+    if x is None or x.shape is None or len(x.shape) < 3:
         return False
-    if node.op_type == "ConvTranspose":
+    if operator_of(node) == "ConvTranspose":
         return _of_transposed(node, len(x.shape) - 2)
-    return node.op_type in _POOLS and _of_pool(node, static_shape(x)[2:])
+    return operator_of(node) in _POOLS and _of_pool(node, static_shape(x)[2:])
 
 
 def _of_transposed(node: ir.Node, rank: int) -> bool:

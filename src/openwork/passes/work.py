@@ -5,6 +5,8 @@ from math import prod
 
 import onnx_ir as ir
 
+from openwork.graph import operator_of
+
 # Loops in Python rather than in NumPy: so many operations of NumPy an element.
 _LOOP = 256
 
@@ -45,16 +47,16 @@ def work(node: ir.Node) -> int:
     """About how many operations of NumPy it takes to compute a node, from the sizes of its inputs and results."""
     inputs, outputs = ([_sizes(value) for value in values] for values in (node.inputs, node.outputs))
     read, made = (sum(map(prod, sizes)) for sizes in (inputs, outputs))
-    if node.op_type in _PRODUCTS and inputs[0]:
+    if operator_of(node) in _PRODUCTS and inputs[0]:
         return read + made * inputs[0][-1] + made * inputs[0][0]
-    if node.op_type == "Einsum":
+    if operator_of(node) == "Einsum":
         return read + _einsum(node)
-    if node.op_type in _CONVOLUTIONS:
-        weight = inputs[3 if node.op_type == "QLinearConv" else 1] if len(inputs) > 1 else ()
+    if operator_of(node) in _CONVOLUTIONS:
+        weight = inputs[3 if operator_of(node) == "QLinearConv" else 1] if len(inputs) > 1 else ()
         return (read + made) * max(1, prod(weight[1:]))
-    if node.op_type in _WINDOWS:
+    if operator_of(node) in _WINDOWS:
         return _LOOP * (read + made * prod(node.attributes.get_ints("kernel_shape", ())))
-    return (read + made) * (1 if node.op_type in _WHOLE else _LOOP)
+    return (read + made) * (1 if operator_of(node) in _WHOLE else _LOOP)
 
 
 def _einsum(node: ir.Node) -> int:

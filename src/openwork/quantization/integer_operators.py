@@ -14,7 +14,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from openwork.errors import ModelError
-from openwork.graph import constant, static_shape
+from openwork.graph import constant, operator_of, static_shape
 from openwork.quantization.calibration import Range
 
 # Constant weights of their own, symmetric.
@@ -119,7 +119,7 @@ def integer_sites(graph: ir.Graph, exclude: Collection[str] = ()) -> tuple[Site,
 
 def check_float(model: ir.Model) -> None:
     """Raises: ModelError: the model is quantized."""
-    if any(node.op_type == "QuantizeLinear" for node in model.graph):
+    if any(operator_of(node) == "QuantizeLinear" for node in model.graph):
         raise ModelError("model: is quantized already; give the float model")
 
 
@@ -162,7 +162,7 @@ def sources(group: Group, apart: Collection[ir.Node] = ()) -> tuple[ir.Value, ..
 
 def takes_apart(node: ir.Node | None) -> bool:
     """Whether a node gives parts of a tensor, which may be narrower than the whole."""
-    return node is not None and node.op_type in ("Gather", "Slice", "Split") and constant(node.inputs[0]) is None
+    return node is not None and operator_of(node) in ("Gather", "Slice", "Split") and constant(node.inputs[0]) is None
 
 
 def is_activated(tensor: ir.Value) -> bool:
@@ -178,16 +178,16 @@ def known_range(tensor: ir.Value) -> Range | None:
     array, producer = constant(tensor), tensor.producer()
     if array is not None:
         return (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
-    return None if producer is None or producer.domain else _KNOWN_RANGES.get(producer.op_type)
+    return None if producer is None else _KNOWN_RANGES.get(operator_of(producer))
 
 
 def can_run_in_integers(node: ir.Node) -> bool:
     """Whether a float operator can run in integers once its tensors are quantized."""
-    if node.domain != "" or node.op_type not in _WEIGHTED | _COMPUTING | _MOVING:
+    if operator_of(node) not in _WEIGHTED | _COMPUTING | _MOVING:
         return False
     if any(tensor.dtype != ir.DataType.FLOAT for tensor in activations_of(node)):
         return False
-    match node.op_type:
+    match operator_of(node):
         case "MatMul":
             return weight_index(node) is not None or all(_rank(tensor) >= 2 for tensor in activations_of(node))
         case "Gemm":
@@ -213,15 +213,15 @@ def can_run_in_integers(node: ir.Node) -> bool:
 
 def weight_index(node: ir.Node) -> int | None:
     """Which input is the constant weight of a node; of a MatMul the second or the first, if it is a matrix."""
-    if node.op_type == "MatMul":
+    if operator_of(node) == "MatMul":
         matrices = (i for i in (1, 0) if _rank(node.inputs[i]) == 2 and constant(node.inputs[i]) is not None)
         return next(matrices, None)
-    return 1 if node.op_type in _WEIGHTED and _constants(node, 1) else None
+    return 1 if operator_of(node) in _WEIGHTED and _constants(node, 1) else None
 
 
 def activations_of(node: ir.Node) -> tuple[ir.Value, ...]:
     """The tensors a node computes on; not its weights, axes, indices or shapes."""
-    if node.op_type in _OF_TWO or node.op_type == "Concat":
+    if operator_of(node) in _OF_TWO or operator_of(node) == "Concat":
         weight = weight_index(node)
         return tuple(x for i, x in enumerate(node.inputs) if x is not None and i != weight)
     return tuple(tensor for tensor in node.inputs[:1] if tensor is not None)
@@ -232,7 +232,7 @@ def _absorbed_activation(node: ir.Node) -> ir.Node | None:
     output = node.outputs[0]
     users = [use.node for use in output.uses()]
     alone = len(users) == 1 and not output.is_graph_output()
-    return users[0] if node.op_type in _ACTIVATED and alone and _is_bounded(users[0]) else None
+    return users[0] if operator_of(node) in _ACTIVATED and alone and _is_bounded(users[0]) else None
 
 
 def _not_alone(sites: list[Site]) -> tuple[Site, ...]:
@@ -266,7 +266,7 @@ def _constants(node: ir.Node, first: int) -> bool:
 
 def _is_bounded(node: ir.Node) -> bool:
     """Whether a node is a Relu, or a Clip with constant bounds."""
-    return node.domain == "" and node.op_type in ("Relu", "Clip") and _constants(node, 1)
+    return operator_of(node) in ("Relu", "Clip") and _constants(node, 1)
 
 
 def _comes_from_integers(tensors: Iterable[ir.Value | None]) -> bool:
@@ -284,7 +284,7 @@ def _is_mask(tensor: ir.Value | None) -> bool:
         producer = None if tensor is None else tensor.producer()
         if producer is None:
             return False
-        if producer.op_type in ("Mul", "Where", "Add", "Sub"):
+        if operator_of(producer) in ("Mul", "Where", "Add", "Sub"):
             return any(x is not None and _largest(constant(x)) >= _MASKING for x in producer.inputs)
         if not _moves(producer):
             return False
@@ -318,9 +318,9 @@ def _adds_a_number(pad: ir.Node) -> bool:
 
 def _moves(node: ir.Node) -> bool:
     """Whether all elements of a node's results are elements of its inputs."""
-    if node.op_type == "Resize":
+    if operator_of(node) == "Resize":
         return node.attributes.get_string("mode", "nearest") == "nearest"
-    return node.op_type in _MOVING
+    return operator_of(node) in _MOVING
 
 
 def _is_plainly_linear(resize: ir.Node) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from openwork.graph import constant, count, weight_of
+from openwork.graph import constant, count, operator_of, weight_of
 from openwork.sparsity import Pattern
 
 
@@ -41,7 +41,7 @@ def quantized_layers(quantized: ir.Model, floats: ir.Model) -> tuple[QuantizedLa
     patterns = {layer.name: layer.pattern for layer in count(quantized)}
     layers = []
     for node in quantized.graph:
-        if node.op_type not in ("Conv", "Gemm", "MatMul"):
+        if operator_of(node) not in ("Conv", "Gemm", "MatMul"):
             continue
         activation, weight = map(_dequantize, _operands(node))
         stored = weight_of(node)
@@ -50,7 +50,7 @@ def quantized_layers(quantized: ir.Model, floats: ir.Model) -> tuple[QuantizedLa
         layers.append(
             QuantizedLayer(
                 name=str(node.name),
-                operator=node.op_type,
+                operator=operator_of(node),
                 activation=_integer_type(activation),
                 weight=None if stored is None else _integer_type(weight),
                 activation_scale=None if activation is None else _scales(activation)[0],
@@ -73,7 +73,7 @@ def _operands(node: ir.Node) -> tuple[ir.Value | None, ir.Value | None]:
 def _dequantize(value: ir.Value | None) -> ir.Node | None:
     """The DequantizeLinear that a value comes out of."""
     producer = None if value is None else value.producer()
-    return producer if producer is not None and producer.op_type == "DequantizeLinear" else None
+    return producer if producer is not None and operator_of(producer) == "DequantizeLinear" else None
 
 
 def _integer_type(dequantize: ir.Node | None) -> str:

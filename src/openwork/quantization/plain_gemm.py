@@ -3,7 +3,7 @@
 import numpy as np
 import onnx_ir as ir
 
-from openwork.graph import Constants, constant
+from openwork.graph import Constants, constant, operator_of
 
 
 def with_plain_gemms(model: ir.Model) -> ir.Model:
@@ -17,7 +17,7 @@ def with_plain_gemms(model: ir.Model) -> ir.Model:
     copy = model.clone()
     constants = Constants(copy.graph)
     for node in copy.graph:
-        if node.op_type == "Gemm" and node.domain == "" and all(constant(x) is not None for x in node.inputs[1:]):
+        if operator_of(node) == "Gemm" and all(constant(x) is not None for x in node.inputs[1:]):
             _fold_factor(node, "alpha", 1, constants)
             _fold_factor(node, "beta", 2, constants)
             _transpose_input(node)

@@ -12,7 +12,7 @@ from onnxscript.version_converter import convert_version
 
 from openwork import guarded
 from openwork.errors import CalibrationError, ModelError, one_line
-from openwork.graph import Constants, QuantParams, constant, set_rounding
+from openwork.graph import Constants, QuantParams, constant, operator_of, set_rounding
 from openwork.passes import canonicalise, name_nodes
 from openwork.quantization.calibration import CalibrationTable, Range
 from openwork.quantization.integer_operators import Group, Site, check_float, weight_index
@@ -146,8 +146,8 @@ def _quantize_weights(node: ir.Node, input_scale: np.float32, strategy: Strategy
 
 def _channel_axis(node: ir.Node) -> int:
     """The axis of the second input that runs over the operator's output channels."""
-    transposed = node.op_type == "Gemm" and node.attributes.get_int("transB", 0) == 1
-    return 0 if node.op_type == "Conv" or transposed else 1
+    transposed = operator_of(node) == "Gemm" and node.attributes.get_int("transB", 0) == 1
+    return 0 if operator_of(node) == "Conv" or transposed else 1
 
 
 def _dequantize_input(

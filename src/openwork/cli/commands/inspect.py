@@ -38,13 +38,13 @@ def command(model: Path, opening: "Opening", as_json: bool) -> None:
       openwork inspect resnet50.onnx
     """
     from openwork.errors import UnsupportedError
-    from openwork.graph import count_known, total
+    from openwork.graph import count_known, operator_of, total
     from openwork.lowering import refusals
 
     with stages() as tell:
         tell("loading")
         graph = opening.load(model)
-        operators = Counter(node.op_type for node in graph.graph)
+        operators = Counter(operator_of(node) for node in graph.graph)
         opset = graph.opset_imports.get("", 0)
         tell("optimizing")
         try:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import GraphProto, NodeProto, helper, numpy_helper
 
 from openwork.deploy.proof.bounds import UNIT
-from openwork.graph import Evaluator
+from openwork.graph import Evaluator, operator_of
 
 RUNS = 3
 # Of a float result, in halves of a unit in the last place.
@@ -43,7 +43,7 @@ def moved(model: ir.Model, inputs: Mapping[str, Array], *, runs: int = RUNS) -> 
 
 
 def is_quantized(model: ir.Model) -> bool:
-    return any(node.op_type == "QuantizeLinear" for node in model.graph)
+    return any(operator_of(node) == "QuantizeLinear" for node in model.graph)
 
 
 def _noisy(model: ir.Model, seed: int) -> ir.Model:
@@ -53,7 +53,7 @@ def _noisy(model: ir.Model, seed: int) -> ir.Model:
     quantized = is_quantized(model)
     for at, (node, ir_node) in enumerate(zip(proto.graph.node, model.graph, strict=True)):
         nodes.append(node)
-        if quantized != (node.op_type == "DequantizeLinear"):
+        if quantized != (operator_of(node) == "DequantizeLinear"):
             continue
         for index, value in enumerate(ir_node.outputs):
             if value.dtype != ir.DataType.FLOAT or not value.name:

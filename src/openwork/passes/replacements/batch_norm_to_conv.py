@@ -3,7 +3,7 @@
 import numpy as np
 import onnx_ir as ir
 
-from openwork.graph import Constants, constant
+from openwork.graph import Constants, constant, operator_of
 
 # Of the input that a Conv of ours takes: [N, C, length] and [N, C, height, width].
 _RANKS = (3, 4)
@@ -24,7 +24,7 @@ def batch_norm_to_conv(model: ir.Model) -> bool:
     Ensures: a BatchNormalization stays if it trains, if a parameter is no constant, or if its input is neither
         [N, C, length] nor [N, C, height, width]. New constants are called after the normalized tensor.
     """
-    norms = [node for node in model.graph if node.op_type == "BatchNormalization" and _is_affine(node)]
+    norms = [node for node in model.graph if operator_of(node) == "BatchNormalization" and _is_affine(node)]
     constants = Constants(model.graph)
     for norm in norms:
         _replace(norm, constants)

@@ -2,6 +2,8 @@
 
 import onnx_ir as ir
 
+from openwork.graph import operator_of
+
 
 def copy_constant_outputs(model: ir.Model) -> bool:
     """Let an Identity write each output that depends on no input.
@@ -32,7 +34,7 @@ def copy_constant_outputs(model: ir.Model) -> bool:
 
 def _copies(node: ir.Node) -> bool:
     """Whether a node is what this pass adds."""
-    return node.op_type == "Identity" and not node.domain and node.outputs[0].is_graph_output()
+    return operator_of(node) == "Identity" and node.outputs[0].is_graph_output()
 
 
 def _free(name: str, taken: set[str | None]) -> str:

@@ -2,7 +2,7 @@
 
 import onnx_ir as ir
 
-from openwork.graph import constant
+from openwork.graph import constant, operator_of
 
 
 def drop_empty_pads(model: ir.Model) -> bool:
@@ -16,7 +16,7 @@ def drop_empty_pads(model: ir.Model) -> bool:
     """
     changed = False
     for node in model.graph:
-        if node.op_type == "Pad" and not node.domain and _adds_nothing(node):
+        if operator_of(node) == "Pad" and _adds_nothing(node):
             changed |= _drop(node)
     return changed
 

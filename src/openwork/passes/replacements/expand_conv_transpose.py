@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from openwork.graph import Constants, TransposedAxis, constant, static_shape, transposed_axes
+from openwork.graph import Constants, TransposedAxis, constant, operator_of, static_shape, transposed_axes
 
 Array = NDArray[np.generic]
 
@@ -34,7 +34,7 @@ def expand_conv_transpose(model: ir.Model) -> bool:
     """
     changed, constants = False, Constants(model.graph)
     for node in model.graph:
-        if node.op_type == "ConvTranspose" and node.domain in ("", "ai.onnx"):
+        if operator_of(node) == "ConvTranspose":
             weight, bias = _operand(node, 1), _operand(node, 2)
             if weight is None or weight.axis not in (None, 1) or not (bias is not None or _absent(node, 2)):
                 continue
@@ -65,7 +65,7 @@ def _operand(node: ir.Node, index: int) -> _Operand | None:
     if value is None or array is not None:
         return None if array is None or value is None else _Operand(str(value.name), array)
     producer = value.producer()
-    if producer is None or producer.op_type != "DequantizeLinear" or producer.attributes.get_int("block_size"):
+    if producer is None or operator_of(producer) != "DequantizeLinear" or producer.attributes.get_int("block_size"):
         return None
     arrays = [constant(each) for each in producer.inputs]
     if any(each is None for each in arrays):

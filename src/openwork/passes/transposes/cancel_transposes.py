@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 import onnx_ir as ir
 
-from openwork.graph import Constants, constant, static_shape
+from openwork.graph import Constants, constant, operator_of, static_shape
 from openwork.passes.transposes.layouts import Carried, Perm, carried, compose, follow, inverse
 from openwork.passes.transposes.nodes import (
     bytes_moved,
@@ -77,7 +77,7 @@ def _starts(graph: ir.Graph) -> dict[Perm, list[ir.Node]]:
     """Each permutation that cancels a Transpose, with the nodes beside those that it cancels."""
     starts: dict[Perm, list[ir.Node]] = {}
     for node in graph:
-        if node.op_type == "Transpose" and is_static(node.inputs[0]):
+        if operator_of(node) == "Transpose" and is_static(node.inputs[0]):
             perm, source = perm_of(node), node.inputs[0]
             if source is not None and (before := source.producer()) is not None:
                 starts.setdefault(perm, []).append(before)
@@ -106,7 +106,7 @@ def _regions(starts: Iterable[ir.Node], perm: Perm) -> list[Region]:
                     seen.add(neighbour)
                     waiting.append(neighbour)
         regions.append(region)
-    coding = [node for node in dict.fromkeys(starts) if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    coding = [node for node in dict.fromkeys(starts) if operator_of(node) in ("QuantizeLinear", "DequantizeLinear")]
     return regions + [{node: what} for node in coding if (what := able[node]) is not None]
 
 
@@ -169,7 +169,9 @@ def _saved(region: Region, perm: Perm) -> int:
     for value in _values(region):
         before = transpose_before(value)
         if _is_made_in(value, region):
-            if value.is_graph_output() or any(user.op_type != "Transpose" for user, _ in _outside_uses(value, region)):
+            if value.is_graph_output() or any(
+                operator_of(user) != "Transpose" for user, _ in _outside_uses(value, region)
+            ):
                 needed[value, identity] = None
         elif before is not None and before.inputs[0] is not None:
             beside[before] = None
@@ -226,7 +228,7 @@ def _restore(value: ir.Value, outside: Iterable[tuple[ir.Node, int]], perm: Perm
         outputs = original.graph.outputs
         outputs[:] = [original if output is value else output for output in outputs]
     for user, index in outside:
-        if user.op_type == "Transpose":
+        if operator_of(user) == "Transpose":
             set_perm(user, compose(back, perm_of(user)))
             continue
         if original is None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from openwork.graph import Constants, constant
+from openwork.graph import Constants, constant, operator_of
 
 Perm = tuple[int, ...]
 
@@ -35,13 +35,13 @@ class Carried:
 
 def carried(node: ir.Node, perm: Perm) -> Carried | None:
     """What follows if `node` follows `perm`; None if it cannot."""
-    rule = _RULES.get(node.op_type)
-    if rule is None or node.domain not in ("", "ai.onnx") or not _fits(node, rule.can, perm):
+    rule = _RULES.get(operator_of(node))
+    if rule is None or not _fits(node, rule.can, perm):
         return None
     inputs = range(len(node.inputs)) if rule.all_inputs else range(1)
     follow = tuple(index for index in inputs if (value := node.inputs[index]) is not None and _rank(value) != 0)
     outputs: tuple[int, ...] = tuple(range(len(node.outputs)))
-    if node.op_type in _REDUCTIONS and not node.attributes.get_int("keepdims", 1):
+    if operator_of(node) in _REDUCTIONS and not node.attributes.get_int("keepdims", 1):
         outputs = ()
         kept = [axis for axis in perm if axis not in _reduced(node, len(perm))]
         if kept != sorted(kept):
@@ -59,7 +59,7 @@ def follow(node: ir.Node, perm: Perm, constants: Constants) -> None:
     """Change attributes and constants of a node that `carried` says can follow, for inputs that are permuted."""
     what = carried(node, perm)
     assert what is not None
-    _RULES[node.op_type].change(node, perm, constants)
+    _RULES[operator_of(node)].change(node, perm, constants)
     for index in what.inputs:
         value = node.inputs[index]
         array = constant(value)
@@ -96,7 +96,7 @@ def _leave(node: ir.Node, perm: Perm, constants: Constants) -> None:
 
 
 def _change_axis(node: ir.Node, perm: Perm, constants: Constants) -> None:
-    axis = node.attributes.get_int("axis", _DEFAULT_AXES[node.op_type])
+    axis = node.attributes.get_int("axis", _DEFAULT_AXES[operator_of(node)])
     node.attributes["axis"] = ir.AttrInt64("axis", perm.index(axis % len(perm)))
 
 

@@ -4,7 +4,7 @@ import math
 
 import onnx_ir as ir
 
-from openwork.graph import static_shape
+from openwork.graph import operator_of, static_shape
 from openwork.passes.transposes.layouts import Perm
 
 
@@ -19,12 +19,12 @@ def set_perm(node: ir.Node, perm: Perm) -> None:
 
 
 def transposes_of(value: ir.Value) -> list[ir.Node]:
-    return [user for user, _ in value.uses() if user.op_type == "Transpose"]
+    return [user for user, _ in value.uses() if operator_of(user) == "Transpose"]
 
 
 def transpose_before(value: ir.Value) -> ir.Node | None:
     producer = value.producer()
-    return producer if producer is not None and producer.op_type == "Transpose" else None
+    return producer if producer is not None and operator_of(producer) == "Transpose" else None
 
 
 def is_static(value: ir.Value | None) -> bool:
@@ -41,7 +41,7 @@ def moves_only_ones(perm: Perm, shape: tuple[int, ...]) -> bool:
 
 def bytes_moved(graph: ir.Graph) -> int:
     """By all Transposes."""
-    nodes = [node for node in graph if node.op_type == "Transpose" and is_static(node.inputs[0])]
+    nodes = [node for node in graph if operator_of(node) == "Transpose" and is_static(node.inputs[0])]
     return sum(moved_by(node.inputs[0], perm_of(node)) for node in nodes)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import onnx_ir as ir
 
-from openwork.graph import Constants, static_shape
+from openwork.graph import Constants, operator_of, static_shape
 from openwork.passes.transposes.layouts import Perm, compose
 from openwork.passes.transposes.nodes import is_static, moves_only_ones, perm_of, set_perm, transposes_of
 
@@ -14,7 +14,7 @@ def simplify(nodes: Iterable[ir.Node], constants: Constants) -> bool:
 
     Returns: whether anything changed.
     """
-    waiting = [node for node in nodes if node.op_type == "Transpose"]
+    waiting = [node for node in nodes if operator_of(node) == "Transpose"]
     changed, again = False, True
     while again:
         again = False
@@ -32,7 +32,7 @@ def _simplify_node(node: ir.Node, constants: Constants) -> bool:
         node.graph.remove(node, safe=True)
         return True
     perm, before = perm_of(node), source.producer()
-    if before is not None and before.op_type == "Transpose" and is_static(before.inputs[0]):
+    if before is not None and operator_of(before) == "Transpose" and is_static(before.inputs[0]):
         node.replace_input_with(0, before.inputs[0])
         set_perm(node, compose(perm_of(before), perm))
         return True
@@ -75,12 +75,12 @@ def _become_reshape(node: ir.Node, source: ir.Value, perm: Perm, constants: Cons
     if not moves_only_ones(perm, static_shape(source)):
         return False
     before, result = source.producer(), node.outputs[0]
-    if before is not None and before.op_type == "Reshape" and before.graph and is_static(before.inputs[0]):
+    if before is not None and operator_of(before) == "Reshape" and before.graph and is_static(before.inputs[0]):
         _reshape_instead(node, before.inputs[0], constants)
         if not source.uses() and not source.is_graph_output():
             before.graph.remove(before, safe=True)
         return True
-    reshapes = [user for user, index in result.uses() if user.op_type == "Reshape" and index == 0]
+    reshapes = [user for user, index in result.uses() if operator_of(user) == "Reshape" and index == 0]
     for reshape in reshapes:
         _reshape_instead(reshape, source, constants)
     return bool(reshapes)

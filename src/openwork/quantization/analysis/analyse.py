@@ -9,7 +9,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from openwork.errors import DataError, ModelError
-from openwork.graph import Evaluator, QuantParams
+from openwork.graph import Evaluator, QuantParams, operator_of
 from openwork.lowering import interpreter
 from openwork.lowering.lower import draft_program
 from openwork.quantization.analysis.coded import Coded, coded_tensors
@@ -76,7 +76,7 @@ def analyse(
     Raises: ModelError: the two are not the same network, the first is quantized, or one of them gives NaN or
         infinity where the other does not. DataError: no batch.
     """
-    if any(node.op_type == "QuantizeLinear" for node in model.graph):
+    if any(operator_of(node) == "QuantizeLinear" for node in model.graph):
         raise ModelError("the float model is quantized; give the float one first")
     _check_inputs(model, quantized)
     codings = tuple(coded_tensors(model, quantized))
@@ -180,13 +180,13 @@ def _rows(model: ir.Model, quantized: ir.Model, coded: Mapping[str, Coded]) -> l
         source = node.inputs[0].producer() if node.inputs and node.inputs[0] is not None else None
         if source is not None and _is_taken_in(source.outputs[0], coded):
             layer = source
-        rows.append(_Row(layer.name or "", layer.op_type, name, coded[name].params if name in coded else None))
+        rows.append(_Row(layer.name or "", operator_of(layer), name, coded[name].params if name in coded else None))
     return rows
 
 
 def _is_taken_in(value: ir.Value, coded: Mapping[str, Coded]) -> bool:
     users = [use.node for use in value.uses()]
-    bounded = len(users) == 1 and users[0].op_type in ("Relu", "Clip") and users[0].inputs[0] is value
+    bounded = len(users) == 1 and operator_of(users[0]) in ("Relu", "Clip") and users[0].inputs[0] is value
     return bounded and str(value.name) not in coded and str(users[0].outputs[0].name) in coded
 
 

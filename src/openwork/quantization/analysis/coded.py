@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from openwork.graph import QuantParams, constant
+from openwork.graph import QuantParams, constant, operator_of
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ def coded_tensors(model: ir.Model, quantized: ir.Model) -> Iterator[Coded]:
     """
     floats = {value.name for value in model.graph.inputs} | {v.name for node in model.graph for v in node.outputs}
     for node in quantized.graph:
-        source = node.inputs[0] if node.op_type == "QuantizeLinear" else None
+        source = node.inputs[0] if operator_of(node) == "QuantizeLinear" else None
         if source is None or constant(source) is not None:
             continue
-        back = next((use.node for use in node.outputs[0].uses() if use.node.op_type == "DequantizeLinear"), None)
+        back = next((use.node for use in node.outputs[0].uses() if operator_of(use.node) == "DequantizeLinear"), None)
         params = _params(node)
         if back is None or params is None:
             continue

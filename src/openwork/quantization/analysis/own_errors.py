@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import onnx_ir as ir
 
+from openwork.graph import operator_of
 from openwork.quantization.analysis.coded import Coded
 
 _FLOAT = "float/"  # tensors of the float network
@@ -24,7 +25,7 @@ def own_errors_model(quantized: ir.Model, coded: Iterable[Coded]) -> tuple[ir.Mo
     """
     own = quantized.clone()
     graph = own.graph
-    producers = {str(node.outputs[0].name): node for node in graph if node.op_type == "QuantizeLinear"}
+    producers = {str(node.outputs[0].name): node for node in graph if operator_of(node) == "QuantizeLinear"}
     read: dict[str, ir.Value] = {}
     for each in coded:
         quantize = producers[each.integers]
@@ -43,7 +44,7 @@ def _read_instead(quantize: ir.Node, tensor: ir.Value) -> None:
     """Let all that dequantizes the result of a QuantizeLinear read `tensor`, quantized alike, instead."""
     assert isinstance(quantize.graph, ir.Graph)
     coding = _copy(quantize, tensor)
-    for back in [use.node for use in quantize.outputs[0].uses() if use.node.op_type == "DequantizeLinear"]:
+    for back in [use.node for use in quantize.outputs[0].uses() if operator_of(use.node) == "DequantizeLinear"]:
         result = _copy(back, coding.outputs[0])
         for user, index in list(back.outputs[0].uses()):
             user.replace_input_with(index, result.outputs[0])
