@@ -26,7 +26,7 @@ def test_a_float_result_is_replaced_in_its_layout(shape: tuple[int, ...], layout
     size = 4 * int(np.prod(shape)) if layout is None else layout.nbytes
     arena = np.random.default_rng(0).integers(0, 256, size + 2 * GUARD).astype(np.uint8)
     planes = None if layout is None else asdict(layout)
-    record = StepRecord(0, "s", "Softmax", ("f32_softmax",), "y", shape, "float32", GUARD, planes)
+    record = StepRecord(0, "s", "Softmax", ("f32_softmax",), "y", shape, "float32", GUARD, False, planes)
     before = arena.copy()
     was = read_result(record, arena.ctypes.data)
     value = np.random.default_rng(1).standard_normal(shape).astype(np.float32)

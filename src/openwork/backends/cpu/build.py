@@ -1,6 +1,7 @@
 """Program in, native library out."""
 
 import shutil
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from ctypes import c_ubyte, string_at
 from dataclasses import asdict, dataclass
@@ -44,7 +45,10 @@ from openwork.targets import Target
 class StepRecord:
     """What became of one step of the Program, and where its result lies while it runs.
 
-    kernels: those called, in order. offset: bytes into the arena, or None if the result is in the caller's output.
+    kernels: those called, in order.
+    offset: bytes into the arena; None if the result is not there.
+    in_output: whether it is in the caller's output as soon as the step is done. What is neither there nor in the arena
+        was computed nowhere: an input or a constant in another shape.
     planes: the fields of `Planes` if the result is planar, else None.
     """
 
@@ -56,6 +60,7 @@ class StepRecord:
     shape: tuple[int, ...]
     dtype: str
     offset: int | None
+    in_output: bool
     planes: Mapping[str, Any] | None
 
     def to_json(self) -> dict[str, Any]:
@@ -94,7 +99,7 @@ def build(program: Program, directory: Path, *, target: Target, threads: int) ->
         plain.write_text(source.text)
         compile_object(compiler, Source(plain, (), sources[0].include), plain.with_suffix(".o"))
         link_library(compiler, [*objects, plain.with_suffix(".o")], directory / "deploy.so")
-    return tuple(_record(plan, arena, index, step) for index, step in enumerate(program.steps))
+    return _records(plan, arena)
 
 
 def library_sources(target: Target, kernels: Sequence[Kernel], folder: Path) -> list[Source]:
@@ -203,7 +208,16 @@ def _from_planes(raw: NDArray[np.uint8], layout: Planes) -> NDArray[np.uint8]:
     return np.ascontiguousarray(channels[:, : layout.channels])
 
 
-def _record(plan: Plan, arena: Arena, index: int, step: Step) -> StepRecord:
+def _records(plan: Plan, arena: Arena) -> tuple[StepRecord, ...]:
+    kernels = defaultdict(list)
+    for call in plan.calls:
+        kernels[call.step].append(call.kernel)
+    return tuple(
+        _record(plan, arena, index, step, tuple(kernels[index])) for index, step in enumerate(plan.program.steps)
+    )
+
+
+def _record(plan: Plan, arena: Arena, index: int, step: Step, kernels: tuple[str, ...]) -> StepRecord:
     place = plan.results[index]
     buffer = plan.program.buffers[step.output]
     in_arena = place.address.space == "arena"
@@ -211,10 +225,11 @@ def _record(plan: Plan, arena: Arena, index: int, step: Step) -> StepRecord:
         index=index,
         name=step.name,
         operator=type(step).__name__,
-        kernels=tuple(call.kernel for call in plan.calls if call.step == index),
+        kernels=kernels,
         output=step.output,
         shape=buffer.shape,
         dtype=buffer.dtype,
         offset=arena.offsets[place.address.index] + place.address.offset if in_arena else None,
+        in_output=place.address.space == "output",
         planes=None if isinstance(place.layout, Plain) else asdict(place.layout),
     )

@@ -17,7 +17,7 @@ from openwork.backends.cpu import StepRecord, read_result, write_result
 from openwork.deploy.library import Runnable
 from openwork.deploy.proof.bounds import UNIT
 from openwork.deploy.proof.difference import ANYTHING, value_range
-from openwork.deploy.proof.steps import Expected
+from openwork.deploy.proof.steps import Expected, by_name
 from openwork.deploy.proof.tolerance import Arithmetic, arithmetic, is_in_floats
 from openwork.lowering import Program, Quantize
 from openwork.lowering.arithmetic import Array
@@ -98,7 +98,7 @@ def _run(
     generator: np.random.Generator,
 ) -> list[Array]:
     outputs: list[Array] = [np.empty(shape, dtype) for shape, dtype in library.outputs]
-    of_caller = dict(zip(names, outputs, strict=True))
+    of_caller = by_name(names, outputs)
 
     def tap(index: int, arena: int) -> None:
         record = records[index]
@@ -106,7 +106,7 @@ def _run(
             return
         if record.offset is not None:
             write_result(record, arena, _moved(read_result(record, arena), noise.relative.get(index), generator))
-        elif record.output in of_caller:
+        elif record.in_output:
             result = of_caller[record.output]
             np.copyto(result, _moved(result, noise.relative.get(index), generator))
 

@@ -182,14 +182,14 @@ def first_wrong(
         inputs: in the library's order. output_names: of the records that are outputs, likewise.
     """
     outputs = [np.empty(shape, dtype) for shape, dtype in library.outputs]
-    of_caller = dict(zip(output_names, outputs, strict=True))
+    of_caller = by_name(output_names, outputs)
     awaited = {each.index: each for each in expected}
     wrong: list[Wrong] = []
 
     def tap(index: int, arena: int) -> None:
         record = records[index]
-        if wrong or index not in awaited or (record.offset is None and record.output not in of_caller):
-            return  # after a wrong step nothing is known; an input in another shape is computed nowhere
+        if wrong or index not in awaited or (record.offset is None and not record.in_output):
+            return  # after a wrong step nothing is known; an input or a constant in another shape is computed nowhere
         result = of_caller[record.output] if record.offset is None else read_result(record, arena)
         found = held(record, result, awaited[index])
         if found is not None:
@@ -204,6 +204,11 @@ def first_wrong(
 
     library.run(inputs, tap, outputs)
     return wrong[0] if wrong else None
+
+
+def by_name(names: Sequence[str], outputs: Sequence[Array]) -> dict[str, Array]:
+    """Where a library writes each output; of one that is given twice the second is copied when all steps are done."""
+    return dict(zip(reversed(names), reversed(outputs), strict=True))
 
 
 def held(record: StepRecord, result: Array, expected: Expected) -> Wrong | None:
