@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from openwork.cli.output import print_table
+from openwork.cli.output import note, print_table
 from openwork.deploy import Difference
 from openwork.deploy.proof.difference import ANYTHING
+
+if TYPE_CHECKING:  # it brings onnxruntime along, which verify does without
+    from openwork.quantization.analysis import ConstantPart
 
 HEADINGS = ("output", "result", "max abs diff", "mean abs diff", "correct ratio", "distance", "tolerance")
 
@@ -21,6 +24,12 @@ def differences_json(differences: Sequence[Difference]) -> list[dict[str, Any]]:
         {key: _finite(value) for key, value in difference.to_json().items()} | {"passed": difference.passed}
         for difference in differences
     ]
+
+
+def note_constant(parts: "Sequence[ConstantPart]", path: str | None = None) -> None:
+    """A warning for each part that a network, that of `path` if there are several, no longer tells apart."""
+    for part in parts:
+        note(f"warning: {'' if path is None else f'{path}: '}{part}; this branch is lost")
 
 
 def _finite(value: Any) -> Any:

@@ -17,7 +17,7 @@ from openwork.deploy.channels_last import NCHW_FROM_NHWC, NHWC_FROM_NCHW
 from openwork.deploy.proof.difference import value_range
 from openwork.deploy.proof.isolated import IsolatedSession
 from openwork.deploy.proof.noise import moved
-from openwork.deploy.proof.original import Said, run_original
+from openwork.deploy.proof.original import Said, run_original, saturation
 from openwork.deploy.proof.steps import step_records
 from openwork.deploy.session import InferenceSession
 from openwork.deploy.tensors import QUANTIZED
@@ -133,6 +133,12 @@ class OnnxNetwork:
             return self._run(inputs, taps)
         self.reference = said.reference
         return dict(zip(self.outputs, said.outputs, strict=True))
+
+    def saturation(self, inputs: Values) -> float:
+        """How far onnxruntime, left to itself, is off on this processor: see `original.saturation`."""
+        if self.in_floats or self._original is None:
+            return 0.0
+        return saturation(self._original, [inputs[tensor.name] for tensor in self.inputs])
 
     def _own(self, why: str) -> Reference:
         return Reference(f"openwork's graph with {self.own_runtime}", why)

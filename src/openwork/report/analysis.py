@@ -9,7 +9,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from openwork.files import write_whole
-from openwork.quantization.analysis import Analysis, LayerError
+from openwork.quantization.analysis import Analysis, LayerError, Worst
 from openwork.report import html
 from openwork.report.plots import ACCENT, PEER, WIDTH, draw
 from openwork.report.table import csv_of
@@ -49,6 +49,7 @@ def write_analysis(analysis: Analysis, title: str, facts: Mapping[str, str], dir
         "analysis.html",
         title=title,
         analysis=analysis,
+        worst=worst_text(analysis.worst),
         headings=HEADINGS,
         rows=[list(zip(cells(layer), sort_keys(layer), strict=True)) for layer in analysis.layers],
         drawing=Markup(svg[svg.index("<svg") :]),
@@ -69,8 +70,8 @@ def cells(layer: LayerError) -> tuple[str, ...]:
         f"{layer.accumulated.distance:.2e}",
         decibel_text(layer.accumulated.sqnr),
         f"{layer.accumulated.max_error:.3g}",
-        decibel_text(layer.accumulated.psnr),
-        layer.accumulated.grade,
+        decibel_text(layer.worst.psnr),
+        layer.worst.grade,
         percent_text(layer.saturation),
     )
 
@@ -78,13 +79,14 @@ def cells(layer: LayerError) -> tuple[str, ...]:
 def sort_keys(layer: LayerError) -> tuple[str, ...]:
     """What each cell is sorted by."""
     own, accumulated = layer.own, layer.accumulated
-    numbers = (own.distance, own.sqnr, accumulated.distance, accumulated.sqnr, accumulated.max_error, accumulated.psnr)
+    psnr = layer.worst.psnr
+    numbers = (own.distance, own.sqnr, accumulated.distance, accumulated.sqnr, accumulated.max_error, psnr)
     return (
         layer.name,
         layer.operator,
         str(layer.bits),
         *map(repr, numbers),
-        repr(accumulated.psnr),
+        repr(psnr),
         repr(layer.saturation),
     )
 
@@ -109,8 +111,24 @@ def record(layer: LayerError) -> dict[str, Any]:
     }
     for kind, error in (("own", layer.own), ("accumulated", layer.accumulated)):
         figures = {"distance": error.distance, "sqnr": error.sqnr, "psnr": error.psnr, "max_error": error.max_error}
-        result |= {f"{kind}_{name}": value if isfinite(value) else None for name, value in figures.items()}
-    return result | {"grade": layer.accumulated.grade}
+        result |= {f"{kind}_{name}": finite(value) for name, value in figures.items()}
+    return result | {"worst_psnr": finite(layer.worst.psnr), "grade": layer.worst.grade}
+
+
+def worst_text(worst: Worst) -> str:
+    """The worst output or part, in one line."""
+    return f"worst: {worst}, PSNR {decibel_text(worst.error.psnr)}, {worst.error.grade}"
+
+
+def worst_record(worst: Worst) -> dict[str, Any]:
+    """The same as flat data."""
+    psnr = finite(worst.error.psnr)
+    return {"tensor": worst.tensor, "part": worst.part, "psnr": psnr, "grade": worst.error.grade}
+
+
+def finite(value: float) -> float | None:
+    """JSON and CSV have no infinity."""
+    return value if isfinite(value) else None
 
 
 def layer_errors(layers: Sequence[LayerError]) -> Figure:

@@ -11,7 +11,7 @@ from openwork.deploy.artifact import open_artifact, write_manifest
 from openwork.deploy.compile import compile_model
 from openwork.deploy.networks import Values, open_networks
 from openwork.deploy.proof import compare as comparing
-from openwork.deploy.proof.compare import Comparison, output_distances
+from openwork.deploy.proof.compare import Comparison
 from openwork.errors import ArtifactError, DataError, ModelError
 from openwork.passes import canonicalise
 from openwork.quantization import calibrate, quantize
@@ -206,9 +206,3 @@ def test_networks_are_closed_in_the_end(folder: Path) -> None:
         one.run(values)
     with pytest.raises(ArtifactError, match="closed"):
         one.run(values)
-
-
-def test_output_distances_are_zero_for_the_same_and_not_for_another() -> None:
-    inputs = random_inputs(chain(), seed=1)
-    assert output_distances(chain(), chain(), inputs) == {"y": 0.0}
-    assert 0 < output_distances(chain(wrong="second"), chain(), inputs)["y"] < 1

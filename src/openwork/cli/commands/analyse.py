@@ -69,17 +69,20 @@ def command(
     FLOAT is the model before `openwork quantize`, QUANT the one after. For each layer: the error that it makes
     by itself, on the float network's tensors, and the error that has accumulated in the whole network, as cosine
     distance, signal to quantization noise (SQNR) and PSNR, which is graded: below 20 dB poor, below 25 acceptable,
-    below 30 good, above very good. Saturated is the share of values that the integers cannot hold. The last line
-    tells the distance of the output. With -o a page with a table to sort, a plot, and a CSV file is written.
+    below 30 good, above very good; of a tensor that joins several the PSNR is the worst part's. Saturated is the share
+    of values that the integers cannot hold. The last lines tell the worst output or part, and the largest distance of
+    an output. What is constant though it varies in FLOAT is named and graded poor: a branch that is lost.
+    With -o a page with a table to sort, a plot, and a CSV file is written.
 
     \b
     Example:
       openwork analyse model.onnx int8.onnx --data images/ -o analysis
     """
     from openwork.cli.data import Data, fed
+    from openwork.cli.differences import note_constant
     from openwork.frontends import input_specs
     from openwork.quantization.analysis import analyse
-    from openwork.report.analysis import HEADINGS, cells, record, write_analysis
+    from openwork.report.analysis import HEADINGS, cells, record, worst_record, worst_text, write_analysis
 
     true_integers = integers or (strategy or "").endswith("_t")
     with stages() as tell:
@@ -106,9 +109,19 @@ def command(
             write_analysis(analysis, f"{quantized.name} against {model.name}", facts, output)
     if output is not None:
         note(f"{output / 'analysis.html'}: written")
+    note_constant(analysis.constant)
     if as_json:
         layers = [record(layer) for layer in analysis.layers]
-        print_json({"layers": layers, "batches": analysis.batches, "final_distance": analysis.final_distance})
+        print_json(
+            {
+                "layers": layers,
+                "batches": analysis.batches,
+                "final_distance": analysis.final_distance,
+                "worst": worst_record(analysis.worst),
+                "constant": [part.to_json() for part in analysis.constant],
+            }
+        )
         return
     print_table(HEADINGS, [cells(layer) for layer in analysis.layers], left=2)
+    print_line(worst_text(analysis.worst))
     print_line(f"final distance {analysis.final_distance}")

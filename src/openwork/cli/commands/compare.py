@@ -60,7 +60,7 @@ def command(
       openwork compare model.onnx deploy --input x.npy
     """
     from openwork.cli.data import Data
-    from openwork.cli.differences import differences_json, print_differences
+    from openwork.cli.differences import differences_json, note_constant, print_differences
     from openwork.deploy.networks import OnnxNetwork, open_networks
     from openwork.deploy.proof.compare import compare
     from openwork.errors import VerificationError
@@ -79,11 +79,20 @@ def command(
         note(f"note: {path}: {network.reference}")
         for layer in dynamic_layers(network.model):
             note(f"note: {path}: {dynamic_note(layer)}")
+    for path, share in comparison.saturation.items():
+        note(
+            f"warning: {path}: onnxruntime's own kernels saturate on this processor, up to {share:.1%} of the range,"
+            " unless session.x64quantprecision is 1; quantize --for onnxruntime-x86 leaves them room"
+        )
+    for path, parts in comparison.constant.items():
+        note_constant(parts, path)
     diverging = comparison.first_diverging
     if as_json:
         references = {path: asdict(network.reference) for path, network in models.items()}
-        result = {"a": str(a), "b": str(b), "passed": comparison.passed, "references": references}
+        result: dict[str, object] = {"a": str(a), "b": str(b), "passed": comparison.passed, "references": references}
         outputs, first = differences_json(comparison.outputs), differences_json([diverging] if diverging else [])
+        constant = {path: [part.to_json() for part in parts] for path, parts in comparison.constant.items()}
+        result |= {"constant": constant, "saturation": comparison.saturation}
         print_json({**result, "outputs": outputs, "first_diverging": first[0] if first else None})
     else:
         print_differences(comparison.outputs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:  # they bring onnxruntime along, which --help does without
     from openwork.frontends import ImagePreprocess
     from openwork.quantization import QuantizedLayer
 
+# Batches that the result is checked on: enough for what varies from one to the next.
+CHECKED = 8
 CALIBRATORS = ("minmax", "moving_average", "percentile", "kl", "mse")
 
 
@@ -114,8 +117,9 @@ def command(
 
     Weights are symmetric: zeros stay zeros. By default they become int8, one scale per output channel, and
     activations uint8 in the range they have on the calibration data: .npy, .npz, raw .bin, a .txt list of such
-    files, or a folder of images. Tells what became of each layer, and how far each output moved on the first
-    batch of the data, as cosine distance.
+    files, or a folder of images. Tells what became of each layer, how far each output moved on the first batches
+    of the data, as cosine distance, and warns of each tensor or part of one that is constant on them, though it varies
+    in the float model.
 
     \b
     Example:
@@ -124,11 +128,12 @@ def command(
       openwork quantize model.onnx --table table.json --strategy scale_shift -o shift.onnx
     """
     from openwork.cli.data import Data, calibrated, fed
-    from openwork.deploy.proof.compare import output_distances
+    from openwork.cli.differences import note_constant
     from openwork.exporters import save_onnx
     from openwork.frontends import input_specs
     from openwork.graph import metadata
     from openwork.quantization import decided, quantize, quantized_layers, strategy
+    from openwork.quantization.analysis import checked
 
     ready = table_to_read(table)
     chosen = strategy(
@@ -165,12 +170,13 @@ def command(
         tell("quantizing")
         integers = quantize(graph, ranges, chosen, exclude=exclude)
         layers = quantized_layers(integers, graph)
-        distances = None
+        check = None
         if data:
-            tell("checking")
-            distances = output_distances(integers, graph, known.first())
+            check = checked(graph, integers, islice(known.told(tell, "checking"), CHECKED))
         tell("writing")
         save_onnx(integers, output, metadata=metadata(integers))
+    if check is not None:
+        note_constant(check.constant)
     if as_json:
         print_json(
             {
@@ -180,7 +186,8 @@ def command(
                 "samples": ranges.samples,
                 "tensors": len(ranges.observers),
                 "layers": [{**asdict(layer), "pattern": _pattern(layer)} for layer in layers],
-                "distances": distances,
+                "distances": None if check is None else check.distances,
+                "constant": None if check is None else [part.to_json() for part in check.constant],
             }
         )
         return
@@ -189,8 +196,8 @@ def command(
         map(_row, layers),
         left=4,
     )
-    if distances is not None:
-        print_table(("output", "distance"), [(name, f"{value:.2e}") for name, value in distances.items()])
+    if check is not None:
+        print_table(("output", "distance"), [(name, f"{value:.2e}") for name, value in check.distances.items()])
 
 
 def _row(layer: QuantizedLayer) -> tuple[str, ...]:

@@ -1,25 +1,25 @@
 """Hold two models or artifacts against each other, output by output, then tensor by tensor."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-import onnx_ir as ir
 
 from openwork.backends.cpu import WIDTHS
 from openwork.deploy.networks import CompiledNetwork, Network, OnnxNetwork, Values, check_alike
 from openwork.deploy.proof.bounds import evaluated
 from openwork.deploy.proof.conditioning import LEAST, LEAST_OF_INTEGERS
-from openwork.deploy.proof.difference import ANYTHING, Difference, bounded, cosine_distance, difference, value_range
+from openwork.deploy.proof.difference import ANYTHING, Difference, bounded, difference, value_range
 from openwork.deploy.proof.original import DYNAMIC
 from openwork.deploy.proof.tolerance import Arithmetic, arithmetic_of
 from openwork.deploy.tensors import QUANTIZED as QUANTIZED_DTYPES
 from openwork.deploy.tensors import random_inputs
 from openwork.errors import DataError, UnsupportedError
 from openwork.frontends import TensorSpec
-from openwork.graph import dynamic_layers, evaluate
+from openwork.graph import dynamic_layers
 from openwork.lowering import Program, Step, lower
 from openwork.lowering.arithmetic import Array
+from openwork.quantization.analysis import ConstantPart, Watch, constant_parts
 
 # How many times as far as noise moves an output two networks may differ there. Half a step of everything is not all
 # that quantizing costs: what is cut off comes on top. Between two quantized networks it is more than enough.
@@ -35,10 +35,15 @@ class Comparison:
     first_diverging: None if the outputs agree. Of a model and an artifact the first result of a layer of the lowered
         model that the artifact computes otherwise, from the same values; else the first tensor, in the one's order,
         that both have and in which they differ by more than the tolerance; None if there is no such tensor.
+    constant: by the path of a network, the outputs and parts of outputs that are constant in it, but not in the other.
+    saturation: by the path of a quantized model, how far onnxruntime's own kernels are off as this processor runs them,
+        as a share of an output's range.
     """
 
     outputs: tuple[Difference, ...]
     first_diverging: Difference | None
+    constant: Mapping[str, tuple[ConstantPart, ...]] = field(default_factory=dict)
+    saturation: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -69,8 +74,9 @@ def compare(
         raise DataError(
             f"{one.path} and {other.path}: outputs of one name differ in shape or dtype; compare networks of one kind"
         )
-    if all(output.passed for output in outputs):
-        return Comparison(outputs, None)
+    found = Comparison(outputs, None, *_lost(one, other, values, results, references))
+    if found.passed:
+        return found
     pair = _model_and_artifact(one, other)
     wrong = None if pair is None else _wrong_layer(*pair, values, within)
     if pair is not None and wrong is None and within is None:
@@ -79,21 +85,33 @@ def compare(
             replace(each, correct_ratio=1.0, tolerance=ANYTHING) if each.name in chosen else each for each in outputs
         )
         if all(output.passed for output in outputs):
-            return Comparison(outputs, None)
+            return replace(found, outputs=outputs)
     theirs = set(other.inner)
     common = [name for name in one.inner if name in theirs]
     worst = max(fraction for fraction in fractions.values())
     inner = _differences(one.run(values, common), other.run(values, common), dict.fromkeys(common, worst))
-    return Comparison(outputs, wrong or next((tensor for tensor in inner if not tensor.passed), None))
+    first = wrong or next((tensor for tensor in inner if not tensor.passed), None)
+    return replace(found, outputs=outputs, first_diverging=first)
 
 
-def output_distances(model: ir.Model, reference: ir.Model, inputs: Values) -> dict[str, float]:
-    """The cosine distance of each output of a model from the reference's, by name, both run by onnxruntime.
+def _lost(
+    one: Network, other: Network, inputs: Values, results: Values, references: Values
+) -> tuple[dict[str, tuple[ConstantPart, ...]], dict[str, float]]:
+    """What is constant in one of two networks only, and how far onnxruntime's own kernels are off; each by path."""
+    constant = {str(one.path): _constant(results, references), str(other.path): _constant(references, results)}
+    models = {str(each.path): each for each in (one, other) if isinstance(each, OnnxNetwork)}
+    saturation = {path: model.saturation(inputs) for path, model in models.items()}
+    return {path: parts for path, parts in constant.items() if parts}, {
+        path: share for path, share in saturation.items() if share
+    }
 
-    Raises: ModelError: onnxruntime refuses a model. DataError: `inputs` does not fit.
-    """
-    results, references = evaluate(model, inputs), evaluate(reference, inputs)
-    return {name: cosine_distance(results[name], right) for name, right in references.items()}
+
+def _constant(results: Values, references: Values) -> tuple[ConstantPart, ...]:
+    watches = []
+    for name, reference in references.items():
+        watches.append(Watch(name, everywhere=True))
+        watches[-1].update(reference, results[name])
+    return constant_parts(watches)
 
 
 def _narrowest(one: Network, other: Network) -> list[TensorSpec]:

@@ -1,6 +1,6 @@
 """The process in which a model file is run by its own runtime: see `deploy.proof.original`.
 
-    python -P -m openwork.deploy.proof.runtimes MODEL FOLDER
+    python -P -m openwork.deploy.proof.runtimes MODEL FOLDER [saturation]
 
 FOLDER holds input0.npy, ... in the model's order; output0.npy, ... and answer.json are written beside them. Runtimes
 are native code, and files may be anything: what kills one must not kill openwork.
@@ -43,25 +43,60 @@ def run_onnx(path: Path, inputs: Sequence[Array]) -> tuple[list[Array], str, boo
 
     inputs: in the model's order; float32 also where the model takes other floats.
     """
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnx
-    import onnxruntime as ort
-
-    proto = onnx.load(str(path), load_external_data=False)
-    names = {tensor.name for tensor in proto.graph.initializer}
-    names |= {tensor.values.name for tensor in proto.graph.sparse_initializer}
-    taken = [value for value in proto.graph.input if value.name not in names]
-    if len(taken) != len(inputs):
-        raise NotRunError(f"it takes {len(taken)} inputs, openwork's graph {len(inputs)}")
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
+    ort, proto = _opened(path)
+    options = _options(ort)
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     if any(node.op_type.startswith(_INTEGER_KERNELS) for node in proto.graph.node):
         # On processors without VNNI these saturate at 16 bits, unless an optimisation makes them precise.
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
         options.add_session_config_entry("session.disable_quant_qdq", "1")
         options.add_session_config_entry("session.x64quantprecision", "1")
+    results = _results(ort, proto, path, inputs, options)
+    return results, f"onnxruntime {ort.__version__}", _in_halves(proto)
+
+
+def saturation(path: Path, inputs: Sequence[Array]) -> float:
+    """How far onnxruntime's optimised kernels are off, as a share of the range of an output: by how they saturate.
+
+    The same optimisations run twice; the second time they make kernels precise.
+    """
+    ort, proto = _opened(path)
+    usual, precise = _options(ort), _options(ort)
+    precise.add_session_config_entry("session.x64quantprecision", "1")
+    farthest = 0.0
+    given = (_results(ort, proto, path, inputs, options) for options in (usual, precise))
+    for result, right in zip(*given, strict=True):
+        if right.dtype.kind in "fiu" and right.size and np.isfinite(right).all():
+            a, b = result.astype(np.float64), right.astype(np.float64)
+            width = max(b.max(), 0.0) - min(b.min(), 0.0)
+            farthest = max(farthest, float(np.abs(a - b).max() / width) if width else 0.0)
+    return farthest if np.isfinite(farthest) else 1.0
+
+
+def _opened(path: Path) -> tuple[ModuleType, Any]:
+    """onnxruntime, and the model without its external weights."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnx
+    import onnxruntime as ort
+
+    return ort, onnx.load(str(path), load_external_data=False)
+
+
+def _options(ort: ModuleType) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    return options
+
+
+def _results(ort: ModuleType, proto: Any, path: Path, inputs: Sequence[Array], options: Any) -> list[Array]:
+    import onnx
+
+    names = {tensor.name for tensor in proto.graph.initializer}
+    names |= {tensor.values.name for tensor in proto.graph.sparse_initializer}
+    taken = [value for value in proto.graph.input if value.name not in names]
+    if len(taken) != len(inputs):
+        raise NotRunError(f"it takes {len(taken)} inputs, openwork's graph {len(inputs)}")
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", str(path.absolute().parent)
     )
@@ -78,7 +113,7 @@ def run_onnx(path: Path, inputs: Sequence[Array]) -> tuple[list[Array], str, boo
         results = session.run(None, given)
     except Exception as error:  # onnxruntime's exceptions have no common base
         raise NotRunError(f"onnxruntime refuses it ({_one_line(error)})") from error
-    return [np.asarray(result) for result in results], f"onnxruntime {ort.__version__}", _in_halves(proto)
+    return [np.asarray(result) for result in results]
 
 
 def run_tflite(path: Path, inputs: Sequence[Array]) -> tuple[list[Array], str, bool]:
@@ -148,10 +183,13 @@ def _one_line(error: BaseException) -> str:
     return text if len(text) <= 200 else text[:197] + "..."
 
 
-def main(path: Path, folder: Path) -> None:
+def main(path: Path, folder: Path, question: str = "results") -> None:
     count = len(list(folder.glob("input*.npy")))
     inputs = [np.load(folder / f"input{index}.npy") for index in range(count)]
     try:
+        if question == "saturation":
+            (folder / "answer.json").write_text(json.dumps({"saturation": saturation(path, inputs)}))
+            return
         results, runtime, halves = (run_tflite if path.suffix.lower() == ".tflite" else run_onnx)(path, inputs)
         for index, result in enumerate(results):
             if result.dtype.kind not in "fiub":
@@ -166,4 +204,4 @@ def main(path: Path, folder: Path) -> None:
 
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])
