@@ -153,3 +153,14 @@ def test_bias_keeps_its_precision_even_in_channels_without_weights(magnitude, in
     integers = bias_integers(bias, scale)
     assert (np.abs(integers.astype(np.int64)) <= 2**30 + 2**7).all()
     assert (np.abs(integers * scale.astype(np.float64) - bias) <= np.maximum(scale, 1e-6 * np.abs(bias))).all()
+
+
+@given(hnp.arrays(np.float32, (3, 20), elements=st.floats(-10, 10, width=32)), st.sampled_from(["largest", "span"]))
+def test_weights_of_7_bits_leave_pairs_of_products_in_16_bits(weight, rule):
+    scheme = Scheme(8, rule, per_channel=True, headroom=1)
+    params = weight_params(weight, 0, None, np.float32(1), scheme)
+    integers = weight_integers(weight, params, 1).astype(int)
+    assert (integers[weight == 0] == 0).all()
+    assert np.abs(integers).max(initial=0) <= 63
+    assert 255 * (np.abs(integers[:, :-1]) + np.abs(integers[:, 1:])).max(initial=0) < 2**15
+    np.testing.assert_allclose(params.dequantize(integers.astype(np.int8)), weight, atol=0.51 * params.scale.max())

@@ -3,7 +3,7 @@
 import pytest
 
 from openwork.errors import CalibrationError
-from openwork.quantization import STRATEGIES, Scheme, strategy
+from openwork.quantization import STRATEGIES, Scheme, for_onnxruntime_x86, strategy
 
 
 def test_the_names_are_those_of_the_documents():
@@ -65,3 +65,11 @@ def test_impossible_bits_are_refused(bits):
 def test_mixed_chooses_bits_itself():
     with pytest.raises(CalibrationError, match="chooses the bits of each layer itself"):
         strategy("mixed", weight_bits=8)
+
+
+def test_weights_of_7_bits_are_for_8_bit_kernels():
+    assert for_onnxruntime_x86(strategy("int8")).weights == Scheme(8, "largest", per_channel=True, headroom=1)
+    assert for_onnxruntime_x86(strategy("null")) == strategy("null")
+    for other in (strategy("fx16"), strategy("mixed"), strategy("int8", weight_bits=4)):
+        with pytest.raises(CalibrationError, match="8 bits"):
+            for_onnxruntime_x86(other)

@@ -17,7 +17,7 @@ from openwork.quantization.layers import QuantizedLayer, quantized_layers
 from openwork.quantization.mixed import decided, own_sqnr
 from openwork.quantization.quantize import quantize
 from openwork.quantization.runners import USUAL, calibrated_runners, choices
-from openwork.quantization.strategies import STRATEGIES, Scheme, Strategy, strategy
+from openwork.quantization.strategies import STRATEGIES, Scheme, Strategy, for_onnxruntime_x86, strategy
 
 __all__ = [
     "KL",
@@ -39,6 +39,7 @@ __all__ = [
     "calibrated_runners",
     "choices",
     "decided",
+    "for_onnxruntime_x86",
     "integer_form",
     "observers",
     "own_sqnr",

@@ -66,9 +66,10 @@ def weight_params(
     return _params(scale, scheme, axis)
 
 
-def weight_integers(weight: NDArray[np.float32], params: QuantParams) -> NDArray[Any]:
-    """Integers of a weight, between -params.high and params.high: as far below zero as above."""
-    return np.maximum(params.quantize(weight), -params.high)
+def weight_integers(weight: NDArray[np.float32], params: QuantParams, headroom: int = 0) -> NDArray[Any]:
+    """Integers of a weight, as far below zero as above; headroom: as in its `Scheme`."""
+    highest = params.high >> headroom
+    return np.clip(params.quantize(weight), -highest, highest)
 
 
 def bias_integers(bias: NDArray[np.float32], scale: NDArray[np.float32]) -> NDArray[np.int32]:
@@ -78,7 +79,7 @@ def bias_integers(bias: NDArray[np.float32], scale: NDArray[np.float32]) -> NDAr
 
 def _symmetric_scale(largest: NDArray[np.float64], scheme: Scheme) -> NDArray[np.float64]:
     """The scale of each largest magnitude; never zero."""
-    return _positive(symmetric_scale(largest, (1 << (scheme.bits - 1)) - 1, scheme.scale))
+    return _positive(symmetric_scale(largest, scheme.highest, scheme.scale))
 
 
 def _params(scale: NDArray[np.float64], scheme: Scheme, axis: int | None = None) -> QuantParams:

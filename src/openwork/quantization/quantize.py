@@ -136,7 +136,7 @@ def _quantize_weights(node: ir.Node, input_scale: np.float32, strategy: Strategy
     if bias is not None:
         bias = np.broadcast_to(bias.reshape(-1), weight.shape[_channel_axis(node)])
     params = weight_params(weight, axis, bias, input_scale, scheme)
-    integers = weight_integers(weight, params)
+    integers = weight_integers(weight, params, scheme.headroom)
     stored = integers.astype(ml_dtypes.int4) if params.bits == 4 else integers
     _dequantize_input(node, index, stored, params.scale, axis, constants)
     if bias is not None:

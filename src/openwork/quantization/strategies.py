@@ -37,12 +37,19 @@ class Scheme:
 
     bits: 4, 8 or 16. signed: whether integers run from -2^(bits-1) or from 0.
     per_channel: one scale for each output channel of a weight.
+    headroom: how many of the bits a symmetric scale leaves unused.
     """
 
     bits: int
     scale: ScaleRule
     signed: bool = True
     per_channel: bool = False
+    headroom: int = 0
+
+    @property
+    def highest(self) -> int:
+        """The largest integer of a symmetric scale."""
+        return (1 << (self.bits - 1 - self.headroom)) - 1
 
 
 @dataclass(frozen=True)
@@ -133,6 +140,23 @@ def strategy(
         weights=replace(chosen.weights, per_channel=per_channel, bits=_bits(weight_bits, chosen.weights, (4, 8, 16))),
         activations=_activations(chosen.activations, _bits(activation_bits, chosen.activations, (8, 16))),
     )
+
+
+def for_onnxruntime_x86(strategy: Strategy) -> Strategy:
+    """The same with weights of 7 bits, from -63 to 63.
+
+    onnxruntime's kernels for x86 without VNNI add two products of an activation and a weight in 16 bits, which
+    saturate: 2 * 255 * 127 is more than 32,767. 2 * 255 * 63 is not.
+
+    Raises: CalibrationError: weights or activations have other than 8 bits, which those kernels do not take.
+    """
+    if strategy.weights is None or strategy.activations is None:
+        return strategy
+    if (strategy.weights.bits, strategy.activations.bits, strategy.wide) != (8, 8, frozenset()):
+        raise CalibrationError(
+            f"strategy {strategy.name!r}: onnxruntime's kernels for x86 take integers of 8 bits; choose one of 8 bits"
+        )
+    return replace(strategy, weights=replace(strategy.weights, headroom=1))
 
 
 def _bits(given: int | None, scheme: Scheme, possible: tuple[int, ...]) -> int:

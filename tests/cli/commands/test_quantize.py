@@ -11,11 +11,14 @@ from PIL import Image
 from openwork.cli import main
 from openwork.cli.commands.quantize import CALIBRATORS
 from openwork.cli.options import STRATEGIES
+from openwork.exporters import save_onnx
 from openwork.frontends import load_model
 from openwork.graph import rounding_of
 from openwork.quantization import METHODS, CalibrationTable
 from openwork.quantization import STRATEGIES as KNOWN_STRATEGIES
 from tests.cli.conftest import Ask
+from tests.quantization.analysis.test_constant import INNER
+from tests.quantization.test_sharing import data
 
 
 @pytest.mark.parametrize("calibrator", CALIBRATORS)
@@ -178,3 +181,35 @@ def test_written_models_tell_their_sparsity(road: Path) -> None:
     props = {prop.key: prop.value for prop in onnx.load(road / "int8.onnx").metadata_props}
     assert float(props["openwork.sparsity"]) == pytest.approx(0.9, abs=0.02)
     assert int(props["openwork.effective_macs"]) < int(props["openwork.macs"])
+
+
+def test_a_branch_that_is_lost_is_named_on_the_way(
+    tmp_path: Path, ask: Ask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One convolution reads boxes and scores through one scale."""
+    save_onnx(INNER, tmp_path / "float.onnx")
+    np.save(tmp_path / "x.npy", np.concatenate([batch["x"] for batch in data()]))
+    files = [tmp_path / "float.onnx", "--data", tmp_path / "x.npy"]
+    result = ask("quantize", *files, "-o", tmp_path / "int8.onnx")
+    assert result["distances"]["y"] < 1e-3
+    (part,) = result["constant"]
+    assert (part["tensor"], part["part"], part["value"]) == ("z", "input 's'", 0)
+    assert main(["quantize", *map(str, files), "-o", str(tmp_path / "int8.onnx")]) == 0
+    assert "warning: 'z', input 's': always 0 instead of" in capsys.readouterr().err
+    analysis = ask("analyse", files[0], tmp_path / "int8.onnx", *files[1:])
+    assert analysis["worst"] == {"tensor": "z", "part": "input 's'", "psnr": None, "grade": "poor"}
+    assert analysis["constant"] == [part]
+    [joined] = [layer for layer in analysis["layers"] if layer["tensor"] == "z"]
+    assert joined["grade"] == "poor" and joined["accumulated_psnr"] > 30 > joined["worst_psnr"]
+    assert main(["analyse", *map(str, (files[0], tmp_path / "int8.onnx", *files[1:]))]) == 0
+    told = capsys.readouterr()
+    assert told.out.splitlines()[-2] == "worst: 'z', input 's', PSNR none, poor"
+    assert "'z', input 's': always 0" in told.err
+
+
+def test_weights_for_onnxruntime_on_x86(road: Path, tmp_path: Path, ask: Ask) -> None:
+    files = [road / "float.onnx", "--data", road / "images.npy", "-o", tmp_path / "q.onnx", "--for", "onnxruntime-x86"]
+    assert ask("quantize", *files)["distances"]["scores"] < 0.01
+    weights = [onnx.numpy_helper.to_array(each) for each in onnx.load(tmp_path / "q.onnx").graph.initializer]
+    assert max(np.abs(array.astype(int)).max() for array in weights if array.dtype == np.int8 and array.ndim > 1) == 63
+    assert main(["quantize", *map(str, files), "--strategy", "fx16"]) == 2

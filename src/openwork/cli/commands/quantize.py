@@ -85,6 +85,12 @@ CALIBRATORS = ("minmax", "moving_average", "percentile", "kl", "mse")
 @click.option(
     "--merge-table", type=PATH, multiple=True, help="Add a table of other data, or take it alone. May be repeated."
 )
+@click.option(
+    "--for",
+    "runner",
+    type=click.Choice(["onnxruntime-x86"]),
+    help="Weights of 7 bits: onnxruntime on x86 without VNNI saturates with 8.",
+)
 @click.option("--exclude", multiple=True, metavar="LAYER", help="Leave this layer in floats. May be repeated.")
 @mixed_options
 @params_option
@@ -104,6 +110,7 @@ def command(
     table: Path | None,
     save_table: Path | None,
     merge_table: tuple[Path, ...],
+    runner: str | None,
     exclude: tuple[str, ...],
     least_sqnr: float,
     fx8_share: float | None,
@@ -132,7 +139,7 @@ def command(
     from openwork.exporters import save_onnx
     from openwork.frontends import input_specs
     from openwork.graph import metadata
-    from openwork.quantization import decided, quantize, quantized_layers, strategy
+    from openwork.quantization import decided, for_onnxruntime_x86, quantize, quantized_layers, strategy
     from openwork.quantization.analysis import checked
 
     ready = table_to_read(table)
@@ -142,6 +149,8 @@ def command(
         weight_bits=int(weight_bits) if weight_bits else None,
         activation_bits=int(activation_bits) if activation_bits else None,
     )
+    if runner is not None:
+        chosen = for_onnxruntime_x86(chosen)
     if not data and ready is None and not merge_table:
         raise click.UsageError("Missing option '--data' (or '--table', '--merge-table').", click.get_current_context())
     if not data and chosen.wide is None:
