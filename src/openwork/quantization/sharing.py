@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from openwork.errors import CalibrationError
-from openwork.graph import constant
+from openwork.graph import constant, operator_of
 from openwork.quantization.calibration import Range
 from openwork.quantization.integer_operators import (
     Group,
@@ -108,7 +108,7 @@ def _to_part(
     for group in alike(together):
         whole = joint_range(group, ranges, apart)
         for site in together:
-            if site.moves and site.node.op_type == "Concat" and site.outputs[0] in group:
+            if site.moves and operator_of(site.node) == "Concat" and site.outputs[0] in group:
                 below = sources(site.inputs, apart)
                 if any(_suffers(tensor, _range(tensor, ranges), whole, scheme) for tensor in below):
                     found.add(site.node)

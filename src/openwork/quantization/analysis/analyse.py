@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from openwork.errors import DataError, ModelError
-from openwork.graph import Evaluator, QuantParams
+from openwork.graph import Evaluator, QuantParams, operator_of
 from openwork.quantization.analysis.coded import coded_tensors
 from openwork.quantization.analysis.constant import ConstantPart, Watch, constant_parts
 from openwork.quantization.analysis.error import Error, ErrorSums

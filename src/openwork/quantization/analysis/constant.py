@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from openwork.graph import static_shape
+from openwork.graph import operator_of, static_shape
 
 # Less than this share of a part's own magnitude is no variation.
 _VARIATION = 1e-3
@@ -69,7 +69,7 @@ class Joined:
 def joined(node: ir.Node) -> Joined | None:
     """Of a Concat with static shapes; None of anything else."""
     inputs = [value for value in node.inputs if value is not None]
-    if node.op_type != "Concat" or node.domain or any(not (x.shape and x.shape.is_static()) for x in inputs):
+    if operator_of(node) != "Concat" or any(not (x.shape and x.shape.is_static()) for x in inputs):
         return None
     shapes = [static_shape(value) for value in inputs]
     axis = node.attributes.get_int("axis", 0) % len(shapes[0])
