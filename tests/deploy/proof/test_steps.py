@@ -116,3 +116,16 @@ def test_the_outputs_of_integers_say_all(tmp_path: Path) -> None:
     assert artifact.step_proof() == []
     assert (tmp_path / "deploy" / FILE).stat().st_size == 0
     assert verify(tmp_path / "deploy").steps == 0
+
+
+def test_outputs_that_are_views_are_held(tmp_path: Path) -> None:
+    """Of an input, of a constant and of another output: no kernel computes them, the caller's memory is written."""
+    w = Writer()
+    x, i = w.input("x", (2, 4)), w.input("i", (2, 4), "int8")
+    shape = w.constant(np.array([8]))
+    views = [w.op("Reshape", each, shape) for each in (x, i, w.op("MatMul", x, w.constant(w.normal(4, 4)), name="y"))]
+    constants = [w.constant(w.normal(3)), w.constant(np.array([-3, 5], np.int8))]
+    model = w.model("y", *views, *(w.op("Identity", each) for each in constants))
+    canonicalise(model)
+    artifact = compile_model(model, tmp_path / "deploy", target=load_target("cpu"))
+    assert verify(artifact.directory).passed

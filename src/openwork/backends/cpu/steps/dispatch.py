@@ -85,7 +85,7 @@ def make_plan(program: Program, threads: int) -> Plan:
     for index, step in enumerate(program.steps):
         plan.step = index
         plan_step(plan, step)
-        plan.results.append(plan.place(step.output))
+        plan.results.append(_result(plan, step.output))
     plan.step = len(program.steps)
     write_outputs(plan)
     return plan
@@ -188,11 +188,24 @@ def flip_inputs(plan: Plan) -> None:
             plan.alias(name, Place(target, source.layout))
 
 
+def _result(plan: Plan, name: str) -> Place:
+    """Where the result of a step lies as soon as it is done. An output that is the same bytes as an input, a constant
+    or another output is brought to the caller's memory at once."""
+    place = plan.place(name)
+    if place.address.space == "arena" or name not in plan.program.outputs:
+        return place
+    target = Address("output", plan.program.outputs.index(name))
+    if place.address != target:
+        _copy_or_flip(plan, plan.program.buffers[name], place.address, target)
+    return Place(target, place.layout)
+
+
 def write_outputs(plan: Plan) -> None:
     """Bring outputs that no step wrote to the caller's memory there, plain and in their own type."""
+    written = {place.address for place in plan.results}
     for index, name in enumerate(plan.program.outputs):
         source, target = plan.plain(name), Address("output", index)
-        if source.address != target:
+        if target not in written | {source.address}:
             _copy_or_flip(plan, plan.program.buffers[name], source.address, target)
 
 
