@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 import pytest
 
@@ -304,6 +305,25 @@ def test_a_network_that_overflows_is_refused(tmp_path: Path) -> None:
     with pytest.raises(VerificationError, match="NaN or infinity"):
         compile_model(model, tmp_path / "deploy", target=CPU)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_infinity_and_no_number_are_results_like_others(tmp_path: Path) -> None:
+    """As onnxruntime gives them; where there are none the network is held as ever."""
+    w = Writer()
+    x = w.input("x", (2, 8))
+    masked = w.op("Where", w.op("Less", x, w.constant(np.float32(0))), w.constant(np.float32(-np.inf)), x, name="a")
+    model = w.model(masked, w.op("Sqrt", w.gemm(x, 8, 8), name="b"))
+    onnx.save(ir.to_proto(model), tmp_path / "model.onnx")
+    model = canonical(model)
+    artifact = compile_model(model, tmp_path / "deploy", target=CPU, original=tmp_path / "model.onnx")
+    assert artifact.reference.name.startswith("original file with onnxruntime")
+    assert [note.split(": ")[0] for note in artifact.notes()][-2:] == ["output 'a'", "output 'b'"]
+    assert verify(tmp_path / "deploy").passed
+    assert subprocess.run([tmp_path / "deploy" / "inference", tmp_path / "deploy"], check=False).returncode == 0
+    x = np.random.default_rng(5).normal(size=(2, 8)).astype(np.float32)
+    expected = evaluate(model, {"x": x})
+    for name, result in zip(("a", "b"), InferenceSession(tmp_path / "deploy").run(None, {"x": x}), strict=True):
+        np.testing.assert_allclose(result, expected[name], rtol=1e-3, atol=1e-5)
 
 
 def test_a_compilation_killed_half_way_leaves_no_artifact_and_can_be_repeated(tmp_path: Path) -> None:

@@ -102,11 +102,16 @@ def test_a_graph_that_breaks_the_rules(path):
     refused(path, "not a valid ONNX model.*nowhere")
 
 
+def test_masks_may_be_infinite(path):
+    path.write_bytes(to_bytes(network([-np.inf, 1])))
+    np.testing.assert_array_equal(evaluate(load_model(path), {"x": X})["y"], [[-np.inf, 3]])
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", ["f4", "f8", "f2"])
 def test_weights_that_are_no_numbers_are_named(path, value, dtype):
-    model = network([value, 1], dtype)
-    path.write_bytes(to_bytes(model))
+    b = np.array([[value], [1]], dtype)
+    path.write_bytes(to_bytes(graph("(float[1,2] x) => (float[1,1] y) { y = MatMul(x, b) }", b=b)))
     refused(path, "tensor 'b' has 1 of 2 elements that are NaN or infinite")
 
 

@@ -120,6 +120,7 @@ def compile_model(
             reference,
         )
         notes = [*program.notes, *map(dynamic_note, dynamic), *ill_conditioned(program, references, moved)]
+        notes += _no_numbers(program, references)
         fractions = [spread[name] / (value_range(references[name]) or 1.0) for name in program.outputs]
         _describe(artifact, notes, [step.to_json() for step in steps], write_steps(folder, expected), fractions)
         _add_inference(folder, target)
@@ -169,8 +170,10 @@ def _references(model: ir.Model, program: Program, inputs: Values) -> dict[str, 
     else:
         references = interpreter.run(program, inputs)
     for name in program.outputs:
-        if not np.isfinite(references[name]).all():
-            raise VerificationError(f"output {name!r}: the reference holds NaN or infinity; check the model's weights")
+        if references[name].size and not np.isfinite(references[name]).any():
+            raise VerificationError(
+                f"output {name!r}: the reference holds nothing but NaN or infinity; check the model's weights"
+            )
     return references
 
 
@@ -212,6 +215,16 @@ def _quantization(model: ir.Model, inputs: Values, references: Values) -> Mappin
         return noise.moved(model, inputs, runs=2)
     except ModelError:  # onnxruntime does not take all that openwork does: then what is usual
         return {name: UNKNOWN * value_range(reference) for name, reference in references.items()}
+
+
+def _no_numbers(program: Program, references: Values) -> list[str]:
+    """A line for each output that holds NaN or infinity."""
+    counts = {name: int(np.count_nonzero(~np.isfinite(references[name]))) for name in program.outputs}
+    return [
+        f"output {name!r}: {count} of {references[name].size} elements are NaN or infinite on the test inputs"
+        for name, count in counts.items()
+        if count
+    ]
 
 
 def _held(

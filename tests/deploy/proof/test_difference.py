@@ -37,6 +37,14 @@ def test_equal_infinities_are_equal() -> None:
     assert difference("y", values, values, 0).passed
 
 
+def test_no_number_is_equal_to_itself_alone() -> None:
+    values = np.array([np.nan, np.inf, 1.0])
+    found = difference("y", values, values, 0)
+    assert found.passed and found.distance == found.max_abs_diff == 0
+    assert not difference("y", np.ones(3), values, 1e300).passed
+    assert value_range(values) == 1
+
+
 def test_zero_vectors_have_a_distance() -> None:
     assert cosine_distance(np.zeros(3), np.zeros(3)) == 0
     assert cosine_distance(np.zeros(3), np.ones(3)) == 1

@@ -164,12 +164,13 @@ static double element(const void *data, openwork_type type, size_t index) {
   }
 }
 
-// Whether every element lies within the tolerance. A NaN never does.
+// Whether every element lies within the tolerance. Infinity and NaN only lie within that of themselves.
 static bool compare(const openwork_tensor &tensor, const void *result, const void *reference, double tolerance) {
   size_t count = tensor.bytes / element_bytes(tensor.type), correct = 0;
   double largest = 0, sum = 0;
   for (size_t i = 0; i < count; i++) {
-    double diff = fabs(element(result, tensor.type, i) - element(reference, tensor.type, i));
+    double a = element(result, tensor.type, i), b = element(reference, tensor.type, i);
+    double diff = a == b || (isnan(a) && isnan(b)) ? 0 : fabs(a - b);
     if (!(diff <= largest)) largest = diff;
     sum += diff;
     correct += diff <= tolerance;

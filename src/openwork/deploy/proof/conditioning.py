@@ -84,7 +84,8 @@ def deviations(
             break
         moved = _run(library, records, noise, inputs, names, np.random.default_rng(run))
         for name, output, before in zip(names, moved, right, strict=True):
-            away = np.abs(output.astype(np.float64) - before)
+            with np.errstate(invalid="ignore"):
+                away = np.abs(output.astype(np.float64) - before)
             found[name] = max(found[name], float(away[np.isfinite(away)].max(initial=0)))
     return found
 

@@ -51,11 +51,12 @@ class Difference:
 
 
 def difference(name: str, result: NDArray[np.generic], reference: NDArray[np.generic], tolerance: float) -> Difference:
-    """Hold `result` against `reference`, both of one shape. A NaN is never within the tolerance."""
+    """Hold `result` against `reference`, both of one shape. Infinity and NaN are only within the tolerance of
+    themselves."""
     a, b = result.astype(np.float64).ravel(), reference.astype(np.float64).ravel()
     with np.errstate(invalid="ignore"):
-        distances = np.where(a == b, 0.0, np.abs(a - b))
-        correct = distances <= tolerance
+        distances = np.where(_same(a, b), 0.0, np.abs(a - b))
+        correct = distances <= np.where(np.isfinite(b), tolerance, 0.0)
     return Difference(
         name,
         float(distances.max(initial=0.0)),
@@ -92,17 +93,28 @@ def bounded(
 def cosine_distance(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:
     """1 - cos(angle between a and b), two arrays of one shape, computed in float64.
 
-    Equal arrays have distance 0; zeros have distance 1 from anything else; what is not finite gives NaN.
+    Equal arrays have distance 0; zeros have distance 1 from anything else. What is infinite or NaN in both is left
+    out; in one of them it gives NaN.
     """
     if np.array_equal(a, b):
         return 0.0
     x, y = a.astype(np.float64).ravel(), b.astype(np.float64).ravel()
-    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+    numbers = np.isfinite(x) & np.isfinite(y)
+    if not (numbers | _same(x, y)).all():
         return float("nan")
+    x, y = x[numbers], y[numbers]
+    if np.array_equal(x, y):
+        return 0.0
     lengths = float(np.linalg.norm(x) * np.linalg.norm(y))
     return max(0.0, 1.0 - float(x @ y) / lengths) if lengths else 1.0
 
 
+def _same(a: NDArray[np.generic], b: NDArray[np.generic]) -> NDArray[np.bool_]:
+    same: NDArray[np.bool_] = (a == b) | ((a != a) & (b != b))
+    return same
+
+
 def value_range(values: NDArray[np.generic]) -> float:
-    """Width of the interval that holds every value and zero, in the values' own unit."""
-    return float(values.max(initial=0)) - float(values.min(initial=0))
+    """Width of the interval that holds every finite value and zero, in the values' own unit."""
+    numbers = values[np.isfinite(values)]
+    return float(numbers.max(initial=0)) - float(numbers.min(initial=0))

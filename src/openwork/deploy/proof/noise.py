@@ -37,7 +37,8 @@ def moved(model: ir.Model, inputs: Mapping[str, Array], *, runs: int = RUNS) -> 
         copy = _noisy(model, 1000 * seed)
         given = inputs if is_quantized(model) else {name: _off(array, generator) for name, array in inputs.items()}
         for name, output in Evaluator(copy, optimized=False).run(given).items():
-            away = np.abs(output.astype(np.float64) - right[name].astype(np.float64))
+            with np.errstate(invalid="ignore"):
+                away = np.abs(output.astype(np.float64) - right[name].astype(np.float64))
             found[name] = max(found[name], float(away[np.isfinite(away)].max(initial=0)))
     return found
 

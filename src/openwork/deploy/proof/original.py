@@ -82,9 +82,10 @@ class OwnGraph:
         if isinstance(said, str):
             return said
         said = replace(said, outputs=[self._permuted(output, NHWC_FROM_NCHW) for output in said.outputs])
-        if not all(np.isfinite(output).all() for output in said.outputs):
-            return "its results hold NaN or infinity, openwork's graph's do not"
         _check_alike(self.results, said)
+        pairs = zip(self.results.values(), said.outputs, strict=True)
+        if any((np.isfinite(ours) & ~np.isfinite(theirs)).any() for ours, theirs in pairs):
+            return "its results hold NaN or infinity where openwork's graph's do not"
         return said
 
     def replaced(self, said: Said | str) -> dict[str, Array]:
