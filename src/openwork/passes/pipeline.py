@@ -19,6 +19,7 @@ from openwork.passes.replacements import (
     drop_empty_pads,
     expand_conv_transpose,
     expand_qoperators,
+    sort_top_k,
     widen_floats,
 )
 from openwork.passes.set_static_shapes import set_static_shapes
@@ -64,6 +65,7 @@ PIPELINE: tuple[Pass, ...] = (
     fold_batch_norm,
     batch_norm_to_conv,
     expand_conv_transpose,
+    sort_top_k,
     _library(common.RemoveUnusedNodesPass()),
     _library(common.RemoveUnusedOpsetsPass()),
     name_nodes,

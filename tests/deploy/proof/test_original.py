@@ -24,6 +24,7 @@ from openwork.lowering import interpreter, lower
 from openwork.passes import canonicalise
 from openwork.targets import load_target
 from tests.frontends.tflite_files import File, Operator
+from tests.graphs import graph
 from tests.models import Writer, quantized, random_inputs, residual_net
 
 ONNXRUNTIME = f"onnxruntime {version('onnxruntime')}"
@@ -263,3 +264,15 @@ def test_layers_that_tflite_quantizes_as_it_runs_are_named(tmp_path: Path, capsy
     assert 0 < np.abs(result - right).max() < 0.03 * np.ptp(right)
     assert main(["compare", str(path), str(folder)]) == 0
     assert "fully_connected_0 computes in float32" in capsys.readouterr().err
+
+
+def test_a_choice_whose_order_is_free_is_held_in_order(tmp_path: Path) -> None:
+    """Any order is right with `sorted` = 0; onnxruntime's is another than openwork's."""
+    body = "v, i = TopK <axis = 0, largest = 0, sorted = 0> (x, k)"
+    model = graph(f"(float[9,3] x) => (float[4,3] v, int64[4,3] i) {{ {body} }}", k=np.array([4]))
+    path = saved(model, tmp_path / "model.onnx")
+    assert compiled(path, tmp_path / "deploy").reference == FILE
+    x = np.random.default_rng(1).normal(size=(9, 3)).astype(np.float32)
+    (values, indices) = InferenceSession(tmp_path / "deploy").run(None, {"x": x})
+    np.testing.assert_array_equal(values, np.sort(x, 0)[:4])
+    np.testing.assert_array_equal(np.take_along_axis(x, indices, 0), values)

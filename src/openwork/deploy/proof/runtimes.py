@@ -100,7 +100,7 @@ def _results(ort: ModuleType, proto: Any, path: Path, inputs: Sequence[Array], o
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", str(path.absolute().parent)
     )
-    changed = _reshaped(proto, taken, inputs)
+    changed = any([_reshaped(proto, taken, inputs), _sorted(proto)])
     try:
         try:
             session = ort.InferenceSession(proto.SerializeToString() if changed else str(path), options)
@@ -163,6 +163,20 @@ def _reshaped(proto: Any, taken: Sequence[Any], inputs: Sequence[Array]) -> bool
         for value in proto.graph.output:
             value.type.tensor_type.ClearField("shape")
     return changed
+
+
+def _sorted(proto: Any) -> bool:
+    """Let each TopK sort that need not: any order is right then, and openwork's is this. Returns: whether one was."""
+    free = [
+        (node, each)
+        for node in proto.graph.node
+        if node.op_type == "TopK"
+        for each in node.attribute
+        if each.name == "sorted" and not each.i
+    ]
+    for node, attribute in free:
+        node.attribute.remove(attribute)
+    return bool(free)
 
 
 def _as_taken(array: Array, value: Any, onnx: ModuleType) -> Array:

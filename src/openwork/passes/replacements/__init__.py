@@ -5,6 +5,7 @@ from openwork.passes.replacements.copy_constant_outputs import copy_constant_out
 from openwork.passes.replacements.drop_empty_pads import drop_empty_pads
 from openwork.passes.replacements.expand_conv_transpose import expand_conv_transpose
 from openwork.passes.replacements.expand_qoperators import QOPERATORS, expand_qoperators
+from openwork.passes.replacements.sort_top_k import sort_top_k
 from openwork.passes.replacements.widen_floats import widen_floats
 
 __all__ = [
@@ -14,5 +15,6 @@ __all__ = [
     "drop_empty_pads",
     "expand_conv_transpose",
     "expand_qoperators",
+    "sort_top_k",
     "widen_floats",
 ]
