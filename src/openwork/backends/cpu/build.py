@@ -47,8 +47,8 @@ class StepRecord:
 
     kernels: those called, in order.
     offset: bytes into the arena; None if the result is not there.
-    in_output: whether it is in the caller's output as soon as the step is done. What is neither there nor in the arena
-        was computed nowhere: an input or a constant in another shape.
+    in_output: whether it is in the caller's output of its name as soon as the step is done. What is neither there nor in
+        the arena was computed nowhere: an input, a constant or another output in another shape.
     planes: the fields of `Planes` if the result is planar, else None.
     """
 
@@ -230,6 +230,6 @@ def _record(plan: Plan, arena: Arena, index: int, step: Step, kernels: tuple[str
         shape=buffer.shape,
         dtype=buffer.dtype,
         offset=arena.offsets[place.address.index] + place.address.offset if in_arena else None,
-        in_output=place.address.space == "output",
+        in_output=place.address == plan.own_output(step.output),
         planes=None if isinstance(place.layout, Plain) else asdict(place.layout),
     )

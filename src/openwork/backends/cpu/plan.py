@@ -122,13 +122,16 @@ class Plan:
         is stored in another form or steps read its bytes again, four at a time."""
         buffer = self.program.buffers[name]
         layout = Plain(buffer.shape, buffer.dtype)
-        is_read = any(name in step.reads for step in self.program.steps)
-        is_own = buffer.dtype == "int8" or (layout.itemsize == 1 and is_read)
-        if name in self.program.outputs and not is_own:
-            place = Place(Address("output", self.program.outputs.index(name)), layout)
-        else:
-            place = Place(self.region(layout.nbytes), layout)
-        return self.put(name, place)
+        output = self.own_output(name)
+        is_own = output is None or buffer.dtype == "int8"
+        if is_own or (layout.itemsize == 1 and any(name in step.reads for step in self.program.steps)):
+            return self.put(name, Place(self.region(layout.nbytes), layout))
+        assert output is not None
+        return self.put(name, Place(output, layout))
+
+    def own_output(self, name: str) -> Address | None:
+        """The caller's memory for a buffer that is an output: the first, if it is given twice."""
+        return Address("output", self.program.outputs.index(name)) if name in self.program.outputs else None
 
     def new_planar(self, name: str, padding: int = 0) -> Place:
         """A place as images for a buffer that the next call writes, padding included."""
