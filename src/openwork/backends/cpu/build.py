@@ -47,8 +47,8 @@ class StepRecord:
 
     kernels: those called, in order.
     offset: bytes into the arena; None if the result is not there.
-    in_output: whether it is in the caller's output of its name as soon as the step is done. What is neither there nor in
-        the arena was computed nowhere: an input, a constant or another output in another shape.
+    in_output: whether it is in the caller's output of its name as soon as the step is done. What is neither there nor
+        in the arena was computed nowhere: an input, a constant or another output in another shape.
     planes: the fields of `Planes` if the result is planar, else None.
     """
 
