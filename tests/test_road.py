@@ -1,17 +1,23 @@
-"""The whole road on random networks: ONNX, canonical, quantized, lowered, fused, compiled. See `tests/roads.py`."""
+"""The whole road on random networks: ONNX, canonical, quantized, lowered, fused, compiled. See `tests/roads.py`.
+
+OPENWORK_GRAPHS=10000 pytest tests/test_road.py compiles as many of floats and as many of integers.
+"""
 
 import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any
 from unittest import mock
 
 import numpy as np
 import onnx_ir as ir
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from openwork.backends.cpu import build
+from openwork.backends.cpu import StepRecord
 from openwork.deploy.library import Library
 from openwork.deploy.proof.steps import expected_steps, first_wrong
 from openwork.graph import evaluate
@@ -19,15 +25,18 @@ from openwork.lowering import Program, interpreter, lower
 from openwork.lowering.lower import draft_program
 from openwork.passes import canonicalise
 from openwork.quantization import calibrate, quantize
-from openwork.targets import load_target
-from tests.backends.cpu.programs import instruction_sets_here, run_everywhere
+from tests.backends.cpu.programs import instruction_sets_here
+from tests.backends.cpu.together import built_together
 from tests.roads import inputs_of, islands, roads, run_as_written
 
 Arrays = dict[str, NDArray[np.generic]]
 
+# Networks that are compiled together, and how often that is done for floats and for integers.
+PART = 25
+PARTS = -(-int(os.environ.get("OPENWORK_GRAPHS", "300")) // (2 * PART))
 # The same examples each time; more are tried by raising the number.
-SOME = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-MORE = settings(SOME, max_examples=100)  # without compiling
+SOME = settings(deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+MORE = settings(SOME, max_examples=100)
 
 
 def assert_near(result: Arrays, expected: Arrays) -> None:
@@ -49,27 +58,83 @@ def quantized(model: ir.Model) -> ir.Model:
     return quantize(model, calibrate(model, [inputs_of(model, seed=seed) for seed in (1, 2, 3)]))
 
 
-@SOME
-@given(roads())
-def test_float_libraries_agree_with_onnxruntime(model: ir.Model) -> None:
-    inputs = inputs_of(model)
-    expected = evaluate(model, inputs)
-    canonicalise(model)
-    for _, result in run_everywhere(lower(model), inputs):
-        assert_near(result, expected)
+@dataclass(frozen=True)
+class Case:
+    """A network on its way into a library. expected: by output, or by step."""
+
+    model: ir.Model
+    program: Program
+    inputs: Arrays
+    expected: Any
 
 
-@SOME
-@given(islands(whole=True))
-def test_islands_of_integers_are_exact(model: ir.Model) -> None:
+def libraries(
+    part: int, graphs: st.SearchStrategy[ir.Model], prepare: Callable[[ir.Model], Case], folder: Path
+) -> Iterator[tuple[Case, tuple[StepRecord, ...], Library]]:
+    """PART random networks, always the same of a part, compiled together: each on each instruction set.
+
+    A failure while one is prepared is made small and printed; the file of one that fails later is told.
+    """
+    cases: list[Case] = []
+
+    @seed(part)
+    @settings(SOME, max_examples=PART, derandomize=False, database=None)
+    @given(graphs)
+    def draw(model: ir.Model) -> None:
+        cases.append(prepare(model))
+
+    draw()
+    for index, (case, (directory, records)) in enumerate(
+        zip(cases, built_together([case.program for case in cases], folder), strict=True)
+    ):
+        for isa in instruction_sets_here():
+            with mock.patch.dict(os.environ, OPENWORK_ISA=isa):
+                library = Library(directory, 2)
+            try:
+                yield case, records, library
+            except BaseException:
+                ir.save(case.model, directory / "model.onnx")
+                print(f"network {index} of part {part}, on {isa}, is {directory / 'model.onnx'}")
+                raise
+            finally:
+                library.close()
+
+
+def outputs_of(case: Case, library: Library) -> Iterator[Arrays]:
+    """Of two runs: the second meets the memory that the first one left."""
+    given = [np.ascontiguousarray(case.inputs[name]) for name in case.program.inputs]
+    for _ in range(2):
+        yield dict(zip(case.program.outputs, library.run(given), strict=True))
+
+
+@pytest.mark.parametrize("part", range(2 * PARTS))
+def test_float_libraries_agree_with_onnxruntime(part: int, tmp_path: Path) -> None:
+    def prepare(model: ir.Model) -> Case:
+        inputs = inputs_of(model)
+        expected = evaluate(model, inputs)
+        canonicalise(model)
+        return Case(model, lower(model), inputs, expected)
+
+    for case, _, library in libraries(part, roads(), prepare, tmp_path):
+        for result in outputs_of(case, library):
+            assert_near(result, case.expected)
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_islands_of_integers_are_exact(part: int, tmp_path: Path) -> None:
     """On whole numbers float32 is exact: interpreter, library and onnxruntime have no excuse for one bit."""
-    inputs = inputs_of(model, whole=True)
-    expected = run_as_written(model, inputs)
-    canonicalise(model)
-    program = lower(model)
-    assert_equal(interpreter.run(program, inputs), expected)
-    for _, result in run_everywhere(program, inputs):
-        assert_equal(result, expected)
+
+    def prepare(model: ir.Model) -> Case:
+        inputs = inputs_of(model, whole=True)
+        expected = run_as_written(model, inputs)
+        canonicalise(model)
+        program = lower(model)
+        assert_equal(interpreter.run(program, inputs), expected)
+        return Case(model, program, inputs, expected)
+
+    for case, _, library in libraries(part, islands(whole=True), prepare, tmp_path):
+        for result in outputs_of(case, library):
+            assert_equal(result, case.expected)
 
 
 @st.composite
@@ -81,23 +146,19 @@ def mixed(draw: st.DrawFn) -> ir.Model:
     return model if by_hand else quantized(model)
 
 
-@SOME
-@given(st.one_of(roads(), mixed()))
-def test_each_step_is_right_to_its_last_bits(model: ir.Model) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_each_step_is_right_to_its_last_bits(part: int, tmp_path: Path) -> None:
     """Within the bounds of float64 where sums are open, to the bit elsewhere, on every instruction set."""
-    canonicalise(model)
-    program = lower(model)
-    inputs = inputs_of(model)
-    expected = expected_steps(program, inputs)
-    given = [np.ascontiguousarray(inputs[name]) for name in program.inputs]
-    with TemporaryDirectory() as folder:
-        records = build(program, Path(folder), target=load_target("cpu"), threads=2)
-        for isa in instruction_sets_here():
-            with mock.patch.dict(os.environ, OPENWORK_ISA=isa):
-                library = Library(Path(folder), 2)
-            wrong = first_wrong(library, records, expected, given, program.outputs)
-            library.close()
-            assert wrong is None, f"{isa}: {wrong.record.name} ({wrong.record.operator}) {wrong}"
+
+    def prepare(model: ir.Model) -> Case:
+        program = lower(model)
+        inputs = inputs_of(model)
+        return Case(model, program, inputs, expected_steps(program, inputs))
+
+    for case, records, library in libraries(part, mixed(), prepare, tmp_path):
+        given = [np.ascontiguousarray(case.inputs[name]) for name in case.program.inputs]
+        wrong = first_wrong(library, records, case.expected, given, case.program.outputs)
+        assert wrong is None, f"{wrong.record.name} ({wrong.record.operator}) {wrong}"
 
 
 @MORE

@@ -5,7 +5,6 @@ neighbourhood of poisoned bytes: see sanitized_main.c.
 """
 
 import os
-import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -24,6 +23,7 @@ from openwork.targets import load_target
 from tests.backends.cpu.hard_shapes import every_hard_shape
 from tests.backends.cpu.programs import instruction_sets_here, random_activation
 from tests.backends.cpu.test_steps import every_kind
+from tests.backends.cpu.together import numbered, table
 
 # Without optimization nothing that is undefined is optimized away, and compiling takes a third of the time.
 FLAGS = ("-O0", "-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all", "-Wno-psabi")
@@ -84,8 +84,7 @@ def parted_arena(plan):
 def source_of(index, plan):
     """deploy.c and the places of its regions; what it defines is numbered, so that many fit in one file."""
     arena = parted_arena(plan)
-    text = emit(plan, arena).text.replace("const struct ow_plan ow_plan", f"const struct ow_plan plan{index}")
-    text = re.sub(r"(static void |static const \w+ |= )(run|input|output|param_bytes)\b", rf"\g<1>\g<2>{index}", text)
+    text = numbered(emit(plan, arena).text, index)
     regions = [f"{{{offset}, {r.nbytes}}}" for offset, r in zip(arena.offsets, plan.regions, strict=True)]
     return f"{text}const struct region regions{index}[] = {{{', '.join([*regions, '{0, 0}'])}}};\n"
 
@@ -99,8 +98,8 @@ def plan_sources(folder, plans):
     files["tables.c"] = "\n".join(
         [
             f'#include "runtime.h"\n{region}const int plan_count = {len(plans)};',
-            *(f"extern const struct ow_plan plan{i};\nextern const struct region regions{i}[];" for i in names),
-            f"const struct ow_plan *const plans[] = {{{', '.join(f'&plan{i}' for i in names)}}};",
+            *(f"extern const struct region regions{i}[];" for i in names),
+            table(len(plans)),
             f"const struct region *const regions[] = {{{', '.join(f'regions{i}' for i in names)}}};\n",
         ]
     )

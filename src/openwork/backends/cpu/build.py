@@ -99,7 +99,7 @@ def build(program: Program, directory: Path, *, target: Target, threads: int) ->
         plain.write_text(source.text)
         compile_object(compiler, Source(plain, (), sources[0].include), plain.with_suffix(".o"))
         link_library(compiler, [*objects, plain.with_suffix(".o")], directory / "deploy.so")
-    return _records(plan, arena)
+    return step_records(plan, arena)
 
 
 def library_sources(target: Target, kernels: Sequence[Kernel], folder: Path) -> list[Source]:
@@ -208,7 +208,8 @@ def _from_planes(raw: NDArray[np.uint8], layout: Planes) -> NDArray[np.uint8]:
     return np.ascontiguousarray(channels[:, : layout.channels])
 
 
-def _records(plan: Plan, arena: Arena) -> tuple[StepRecord, ...]:
+def step_records(plan: Plan, arena: Arena) -> tuple[StepRecord, ...]:
+    """A record for each step of a plan's program, in order."""
     kernels = defaultdict(list)
     for call in plan.calls:
         kernels[call.step].append(call.kernel)
