@@ -11,7 +11,7 @@ from openwork.graph import Evaluator
 from openwork.quantization.calibration import METHODS, MSE, CalibrationTable, MinMax, Observer
 from openwork.quantization.integer_operators import check_float
 from openwork.quantization.plain_gemm import with_plain_gemms
-from openwork.quantization.sharing import observed_names
+from openwork.quantization.sharing import channels, observed_names
 from openwork.quantization.strategies import Scheme
 
 
@@ -33,13 +33,16 @@ def calibrate(
     Raises: CalibrationError: no batch, or a tensor became NaN or infinite. ModelError: the model is quantized.
     """
     check_float(model)
-    names = observed_names(with_plain_gemms(model).graph)  # what `quantize` asks a table for
-    observers = {name: observer() for name in names}
+    graph = with_plain_gemms(model).graph
+    names, parts = observed_names(graph), channels(graph)  # what `quantize` asks a table for
+    observers = {name: observer() for name in (*names, *(part.name for part in parts))}
     inputs = {value.name for value in model.graph.inputs}
-    evaluator = Evaluator(model, taps=[name for name in names if name not in inputs], threads=threads)
+    taps = dict.fromkeys([*names, *(part.tensor for part in parts)])
+    evaluator = Evaluator(model, taps=[name for name in taps if name not in inputs], threads=threads)
     samples = 0
     for index, batch in enumerate(batches):
         tensors = {**batch, **evaluator.run(batch)}
+        tensors |= {part.name: np.take(tensors[part.tensor], [part.index], part.axis) for part in parts}
         for name, each in observers.items():
             array = tensors[name].astype(np.float32, copy=False)
             _check_finite(array, f"tensor {name!r}: NaN or infinite in batch {index}")

@@ -3,16 +3,18 @@
 Operators that only move elements pass integers on, so that all they read and write has one scale. Where one part of
 that is much narrower than the whole, such as scores of 0 to 1 beside boxes of 0 to 640 in a Concat, one scale leaves
 nothing of it. There the tensors come apart: what joins keeps the scales of its inputs, and what takes apart reads
-reals and gives each part a scale of its own.
+reals and gives each part a scale of its own. An operator that computes such a tensor itself, as the last layer of a
+detector does, computes it in floats.
 """
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 
 import onnx_ir as ir
 
 from openwork.errors import CalibrationError
-from openwork.graph import constant, operator_of
+from openwork.graph import constant, operator_of, static_shape
 from openwork.quantization.calibration import Range
 from openwork.quantization.integer_operators import (
     Group,
@@ -28,6 +30,20 @@ from openwork.quantization.strategies import Scheme
 
 # A part that the scale of the whole leaves fewer steps than these is flattened: four bits.
 _FEWEST_STEPS = 16
+
+# A channel of an output is a part of its own if it has as many elements, and there are no more channels than these.
+_FEWEST_ELEMENTS = 16
+_MOST_CHANNELS = 256
+
+
+@dataclass(frozen=True)
+class Channel:
+    """What a tensor holds at one index of an axis. name: of its range."""
+
+    name: str
+    tensor: str
+    axis: int
+    index: int
 
 
 @dataclass(frozen=True)
@@ -53,16 +69,15 @@ def shared(graph: ir.Graph, ranges: Mapping[str, Range], scheme: Scheme, exclude
         exclude: as for `integer_sites`.
     Raises: CalibrationError: it takes the range of a tensor that `ranges` does not have.
     """
-    sites, apart = integer_sites(graph, exclude), frozenset[ir.Node]()
-    uneven: set[ir.Value] = set()
+    every, apart = integer_sites(graph, exclude), frozenset[ir.Node]()
+    uneven = _uneven_results(graph, every, ranges, scheme)
+    sites = _without(every, uneven, graph, exclude)
     while True:
         found, mixed = _to_part(sites, apart, ranges, scheme)
         if not found and mixed <= uneven:
             break
         apart, uneven = apart | found, uneven | mixed
-        # One scale for an uneven result would flatten it whatever reads it: its operator computes in floats.
-        names = {str(site.node.name) for site in sites if not site.moves and uneven.intersection(site.outputs)}
-        sites = integer_sites(graph, {*exclude, *names})
+        sites = _without(every, uneven, graph, exclude)
     apart |= _moving_reals(sites, apart, uneven)
     groups = alike(site for site in sites if site.node not in apart)
     reals = frozenset(uneven.union(*(node.outputs for node in apart)))
@@ -79,6 +94,51 @@ def observed_names(graph: ir.Graph) -> list[str]:
             if known_range(tensor) is None:
                 names[str(tensor.name)] = None
     return list(names)
+
+
+def channels(graph: ir.Graph) -> list[Channel]:
+    """Channels of what integer operators compute for outputs, whose ranges decide whether they compute in integers."""
+    return [channel for tensor in _results(graph, integer_sites(graph)) for channel in _channels_of(tensor)]
+
+
+def _results(graph: ir.Graph, sites: tuple[Site, ...]) -> list[ir.Value]:
+    """What integer operators compute for outputs, moved or not."""
+    computed = {output for site in sites if not site.moves for output in site.outputs}
+    outputs = tuple(output for output in graph.outputs if output.dtype == ir.DataType.FLOAT)
+    return [tensor for tensor in sources(outputs) if tensor in computed]
+
+
+def _channels_of(tensor: ir.Value) -> list[Channel]:
+    shape = static_shape(tensor) if tensor.shape is not None and tensor.shape.is_static() else ()
+    return [
+        Channel(f"{tensor.name} [{index} of axis {axis}]", str(tensor.name), axis, index)
+        for axis in sorted({1, len(shape) - 1} - {0, -1})
+        if axis < len(shape) and 1 < shape[axis] <= _MOST_CHANNELS
+        if prod(shape) // shape[axis] >= _FEWEST_ELEMENTS
+        for index in range(shape[axis])
+    ]
+
+
+def _uneven_results(
+    graph: ir.Graph, sites: tuple[Site, ...], ranges: Mapping[str, Range], scheme: Scheme
+) -> set[ir.Value]:
+    """Results of which the scale of the whole would flatten a channel."""
+    return {
+        tensor
+        for tensor in _results(graph, sites)
+        if any(
+            channel.name in ranges and _is_flattened(ranges[channel.name], _range(tensor, ranges), scheme)
+            for channel in _channels_of(tensor)
+        )
+    }
+
+
+def _without(
+    sites: tuple[Site, ...], uneven: Collection[ir.Value], graph: ir.Graph, exclude: Collection[str]
+) -> tuple[Site, ...]:
+    """One scale for an uneven result would flatten it whatever reads it: its operator computes in floats."""
+    names = {str(site.node.name) for site in sites if not site.moves and not set(uneven).isdisjoint(site.outputs)}
+    return integer_sites(graph, {*exclude, *names}) if names else sites
 
 
 def joint_range(group: Group, ranges: Mapping[str, Range], apart: Collection[ir.Node] = ()) -> Range:
