@@ -68,7 +68,15 @@ def are_small(values: NDArray[np.generic]) -> NDArray[np.bool_]:
 
 def count_taps(weight: NDArray[np.generic], groups: int, rows: int) -> int:
     """How many taps `encode_taps` would list."""
-    return sum(int(_sorted_nonzeros(slab, weight, groups, rows).first.sum()) for slab in _slabs(weight, rows))
+    deep, _ = _planes(weight, groups)
+    out, per_group = weight.shape[:2]
+    if groups > 1 and (out // groups % rows or per_group % deep):  # a list, or a plane, is of several groups
+        return sum(int(_sorted_nonzeros(slab, weight, groups, rows).first.sum()) for slab in _slabs(weight, rows))
+    there = weight != 0
+    for axis, together in ((0, rows), (1, deep)):
+        if together > 1:
+            there = np.logical_or.reduceat(there, np.arange(0, there.shape[axis], together), axis)
+    return int(np.count_nonzero(there))
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
+from openwork.deploy.proof.parts import Product, parts
 from openwork.lowering import Buffer, Program, Step
 from openwork.lowering import steps as lowered
 from openwork.lowering.arithmetic import UNBOUNDED, Array, Values
@@ -50,13 +51,11 @@ def evaluated(step: Step, values: Values, buffer: Buffer, places: NDArray[np.int
         buffer: of its output. places: which of the elements, counted row-major, are wanted.
     """
     with np.errstate(all="ignore"):
-        whole = step.compute(_Mapped(values, _exact), buffer)
-        value = whole.ravel()[places]
         if isinstance(step, lowered.Conv | lowered.FullyConnected | lowered.MatMul):
-            bound = _sum_of_products(step, values, buffer, places)
-            if isinstance(step, lowered.Conv) and step.residual is not None:
-                bound = bound + UNIT * np.abs(value)
+            value, bound = _sums_of_products(step, values, buffer, places)
         else:
+            whole = step.compute(_Mapped(values, _exact), buffer)
+            value = whole.ravel()[places]
             bound = np.broadcast_to(_bound(step, values, buffer, whole), whole.shape).ravel()[places]
     # Rounding to float32 at the end, and numbers so small that float32 has no bits left for them.
     return Evaluation(value, bound + UNIT * np.abs(value) + _SMALLEST)
@@ -117,26 +116,28 @@ def _bound(step: Step, values: Values, buffer: Buffer, value: Array) -> Array:
     raise AssertionError(f"{type(step).__name__}: its last bits are open, but not how many")
 
 
-def _sum_of_products(
-    step: lowered.Conv | lowered.FullyConnected | lowered.MatMul,
-    values: Values,
-    buffer: Buffer,
-    places: NDArray[np.int64],
-) -> NDArray[np.float64]:
-    """gamma(n) * sum of |product|; what a product may lose to underflow is left over."""
-    match step:
-        case lowered.Conv():
-            step = replace(step, bounds=UNBOUNDED, residual=None)
-        case lowered.FullyConnected():
-            step = replace(step, bounds=UNBOUNDED)
-    terms, sizes = (
-        step.compute(_Mapped(values, function), buffer).ravel()[places].astype(np.float64)
-        for function in (_is_there, _size)
-    )
-    # One more for a product that is rounded before it is added, one for a bias; and the sum of sizes is itself
-    # rounded: it is computed in float32, which is faster.
-    relative = gamma(terms + 2)
-    return relative * (1 + relative) * sizes + terms * _SMALLEST
+def _sums_of_products(
+    step: Product, values: Values, buffer: Buffer, places: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Results, and gamma(n) * sum of |product|; what a product may lose to underflow is left over."""
+    value, bound = np.empty((2, len(places)))
+    for part in parts(step, values, buffer):
+        here, at = part.among(places, buffer.shape)
+        value[here] = part.step.compute(_Mapped(part.values, _exact), part.buffer).ravel()[at]
+        bare = part.step if isinstance(part.step, lowered.MatMul) else replace(part.step, bounds=UNBOUNDED)
+        terms, sizes = (
+            bare.compute(_Mapped(part.values, function), part.buffer).ravel()[at].astype(np.float64)
+            for function in (_is_there, _size)
+        )
+        # One more for a product that is rounded before it is added, one for a bias; and the sum of sizes is itself
+        # rounded: it is computed in float32, which is faster.
+        relative = gamma(terms + 2)
+        bound[here] = relative * (1 + relative) * sizes + terms * _SMALLEST
+    if isinstance(step, lowered.Conv) and step.residual is not None:
+        other = np.broadcast_to(values[step.residual.inputs[1]], buffer.shape).ravel()[places]
+        value = step.residual.of(value, other.astype(np.float64))
+        bound = bound + UNIT * np.abs(value)
+    return value, bound
 
 
 def _normalize(step: lowered.Normalize, values: Values, value: Array) -> Array:
