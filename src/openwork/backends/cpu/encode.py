@@ -45,13 +45,20 @@ def encode_taps(weight: NDArray[np.generic], groups: int, rows: int, run: int | 
     # Integer kernels always work on four channels: lists of channels that do not exist are empty.
     lists = -(-round_up(len(weight), deep) // rows)
     parts = lists if deep == 1 else 2 * lists
-    slabs = [_encode_slab(slab, weight, groups, rows) for slab in _slabs(weight, rows)]
-    part, plane, ky, kx, values = (np.concatenate(each) for each in zip(*slabs, strict=True))
+    # Filled slab by slab: twice the lists of a large weight would be as much memory again as the weight.
+    count, end = count_taps(weight, groups, rows), 0
+    part, plane, ky, kx = np.empty((4, count), np.int32)
+    values = np.empty((count, rows, deep), weight.dtype)
+    for slab in _slabs(weight, rows):
+        found = _encode_slab(slab, weight, groups, rows)
+        start, end = end, end + len(found[0])
+        for all_taps, those in zip((part, plane, ky, kx, values), found, strict=True):
+            all_taps[start:end] = those
     place = plane // run * parts + part
     if depth > 1:
         order = np.argsort(place, kind="stable")
         place, plane, ky, kx, values = (each[order] for each in (place, plane, ky, kx, values))
-    starts = np.searchsorted(place, np.arange(depth * parts + 1)).astype(np.uint32)
+    starts = np.searchsorted(place, np.arange(depth * parts + 1, dtype=place.dtype)).astype(np.uint32)
     return Taps(depth, starts, plane, ky, kx, values if deep == 4 else values[:, :, 0])
 
 
