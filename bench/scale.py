@@ -84,14 +84,17 @@ def _slopes(found: Sequence[Growth], unit: str, scale: float, of: str) -> list[t
 
 
 def write_chain(path: Path, count: int) -> None:
-    """A network of `count` nodes: Conv, Relu, Sigmoid, Mul with the Relu, Add of what the Conv read, and so on."""
+    """A network of `count` nodes: Conv, Relu, Sigmoid, Mul with the Relu, Add of what the Conv read, and so on.
+
+    Weights are so small that the numbers stay finite.
+    """
     rng = np.random.default_rng(0)
     nodes, weights, x, read = [], [], "x", "x"
     for index in range(count):
         name = f"t{index}"
         match index % 5:
             case 0:
-                weight = rng.normal(0, 0.2, (8, 8, 3, 3)).astype(np.float32)
+                weight = rng.normal(0, 0.002, (8, 8, 3, 3)).astype(np.float32)
                 weights.append(
                     numpy_helper.from_array(np.where(rng.random(weight.shape) < 0.8, 0, weight), f"w{index}")
                 )

@@ -114,6 +114,7 @@ def _options(threads: int, optimized: bool) -> "onnxruntime.SessionOptions":
     options = onnxruntime.SessionOptions()
     if not optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.enable_cpu_mem_arena = False  # it doubles and keeps what it has; weights become floats here
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # its errors reach us as exceptions

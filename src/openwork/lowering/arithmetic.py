@@ -79,12 +79,17 @@ def dequantized(integers: Array, zero_point: int, scale: float) -> Array:
     return (integers.astype(np.int32) - zero_point).astype(np.float32) * np.float32(scale)
 
 
-def exact(x: Array, zero_point: int, weight: Array) -> tuple[Array, Array]:
-    """Integers as float64, for BLAS: proved to be so small that every sum of products is exact."""
-    centred, weight = x.astype(np.float64) - zero_point, weight.astype(np.float64)
-    largest_row = np.abs(weight).reshape(len(weight), -1).sum(axis=1).max()
-    assert np.abs(centred).max() * largest_row < 2**53, "sums of products are not exact in float64"
-    return centred, weight
+def exact(x: Array, zero_point: int, weight: Array) -> Array:
+    """Integers x - zero_point as float64, for BLAS: proved to be so small that every sum of products is exact."""
+    centred = x.astype(np.float64) - zero_point
+    assert np.abs(centred).max() * sums_of_sizes(weight).max() < 2**53, "sums of products are not exact in float64"
+    return centred
+
+
+def sums_of_sizes(weight: Array) -> Array:
+    """The sum of |integer| of each row, int64[rows], without a wider copy of all."""
+    rows = weight.reshape(len(weight), -1)
+    return np.maximum(rows, 0).sum(axis=1, dtype=np.int64) - np.minimum(rows, 0).sum(axis=1, dtype=np.int64)
 
 
 Accumulator = Literal["int32", "int64"]

@@ -68,3 +68,10 @@ def test_files_are_byte_identical_when_repeated(tmp_path):
 
 def test_the_golden_network_computes():
     check_everywhere(small_network(), np.random.default_rng(0))
+
+
+def test_many_steps_are_run_by_several_functions(monkeypatch):
+    """Compilers take long over one function with thousands of calls."""
+    monkeypatch.setattr("openwork.backends.cpu.emit._STEPS_A_FUNCTION", 2)
+    assert "  run_first(session, in, out);\n  run_from_1(session, in, out);\n}" in source_of(small_network()).text
+    check_everywhere(small_network(), np.random.default_rng(0))

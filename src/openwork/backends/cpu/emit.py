@@ -25,6 +25,8 @@ _TYPES = {
 }
 _LINE = 96
 _WORD = 1 << 24  # from here on a number is a pattern of bytes, such as padding
+_HEAD = "static void {}(const openwork_session *session, const char *const *in, char *const *out) {{"
+_STEPS_A_FUNCTION = 100
 _SPACES = {"input": "in", "output": "out"}
 
 
@@ -75,32 +77,9 @@ def _body(plan: Plan, arena: Arena) -> str:
     lines += [
         "/* Bytes of each tensor in deploy.params; -1: as many as there are nonzeros. */",
         f"static const int64_t param_bytes[] = {{{sizes or 0}}};",
-        "",
-        "static void run(const openwork_session *session, const char *const *in, char *const *out) {",
-        "  const struct ow_kernels *const k = session->kernels;",
-        "  const void *const *const p = session->params;",
-        "  char *const a = session->arena;",
-        "  (void)a, (void)p, (void)in, (void)out;",
     ]
-    calls_of = defaultdict(list)
-    for call in plan.calls:
-        calls_of[call.step].append(call)
-    for number in range(-1, len(program.steps) + 1):
-        calls = calls_of[number]
-        if number == -1:
-            comment = "bring the inputs into their stored form"
-        elif number == len(program.steps):
-            comment = "bring the outputs to the caller"
-        else:
-            comment = f"step {number}: {_step_text(program, program.steps[number])}"
-        if calls or 0 <= number < len(program.steps):
-            lines += ["", f"  /* {comment} */"]
-        for call in calls:
-            lines += _call(call, arena)
-        if 0 <= number < len(program.steps):
-            lines.append(f"  ow_step_done(session, {number});")
+    lines += _run(plan, arena)
     lines += [
-        "}",
         "",
         "const struct ow_plan ow_plan = {",
         "  .id = PLAN_ID,",
@@ -116,6 +95,59 @@ def _body(plan: Plan, arena: Arena) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _run(plan: Plan, arena: Arena) -> list[str]:
+    """The function that runs all steps: of many, several functions, as compilers take long over a large one."""
+    steps = _steps(plan, arena)
+    if len(steps) <= _STEPS_A_FUNCTION:
+        return _function("run", [line for step in steps for line in step])
+    lines, calls = [], []
+    for start in range(0, len(steps), _STEPS_A_FUNCTION):
+        name = f"run_from_{start - 1}" if start else "run_first"
+        body = [line for step in steps[start : start + _STEPS_A_FUNCTION] for line in step]
+        lines += ["", "__attribute__((noinline))", *_function(name, body)[1:]]
+        calls.append(f"  {name}(session, in, out);")
+    return [*lines, "", _HEAD.format("run"), *calls, "}"]
+
+
+def _function(name: str, body: Sequence[str]) -> list[str]:
+    return [
+        "",
+        _HEAD.format(name),
+        "  const struct ow_kernels *const k = session->kernels;",
+        "  const void *const *const p = session->params;",
+        "  char *const a = session->arena;",
+        "  (void)a, (void)p, (void)in, (void)out;",
+        *body,
+        "}",
+    ]
+
+
+def _steps(plan: Plan, arena: Arena) -> list[list[str]]:
+    """The calls of each step, after those for the inputs and before those for the outputs."""
+    program = plan.program
+    calls_of = defaultdict(list)
+    for call in plan.calls:
+        calls_of[call.step].append(call)
+    steps = []
+    for number in range(-1, len(program.steps) + 1):
+        calls = calls_of[number]
+        if number == -1:
+            comment = "bring the inputs into their stored form"
+        elif number == len(program.steps):
+            comment = "bring the outputs to the caller"
+        else:
+            comment = f"step {number}: {_step_text(program, program.steps[number])}"
+        lines = []
+        if calls or 0 <= number < len(program.steps):
+            lines += ["", f"  /* {comment} */"]
+        for call in calls:
+            lines += _call(call, arena)
+        if 0 <= number < len(program.steps):
+            lines.append(f"  ow_step_done(session, {number});")
+        steps.append(lines)
+    return steps
 
 
 def _tensors(what: str, buffers: Sequence[Buffer]) -> list[str]:

@@ -5,14 +5,14 @@ would be fed something else. Storing the result would cost megabytes. What stand
 generator from a few of its values: of the same sizes and signs, however large the tensor.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import gcd, prod
 
 import numpy as np
 from numpy.typing import NDArray
 
-from openwork.lowering import Conv, FullyConnected, Program
+from openwork.lowering import Conv, FullyConnected, Program, Step
 
 POOL = 256
 _GOLDEN = 0.6180339887498949
@@ -50,15 +50,15 @@ def stand_in(real: NDArray[np.generic], share: float) -> StandIn:
     return StandIn(pool, round(len(pool) / share))
 
 
-def share_wanted(name: str, program: Program) -> float:
+def share_wanted(name: str, readers: Iterable[Step], program: Program) -> float:
     """How much of a buffer should not be zero: all of it, unless only layers with weights read it.
+
+    readers: the steps that read it.
 
     Their sums of thousands of terms would hide one that is wrong by little, those of a few do not.
     """
     shares = [0.0]
-    for step in program.steps:
-        if name not in step.reads:
-            continue
+    for step in readers:
         if not isinstance(step, Conv | FullyConnected) or step.requantize is not None:
             return 1.0
         if step.input == name:

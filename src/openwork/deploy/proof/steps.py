@@ -11,6 +11,7 @@ any instruction set. While a model is compiled more is held: SAMPLES elements of
 """
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -74,12 +75,15 @@ def expected_steps(program: Program, inputs: Mapping[str, Array]) -> list[Expect
     expected = []
     real: dict[str, Array] = {**program.constants, **inputs}  # what stand-ins are drawn from
     given = dict(real)
-    last_reader = {name: step for step in program.steps for name in step.reads}
+    readers: dict[str, list[Step]] = defaultdict(list)
+    for step in program.steps:
+        for name in step.reads:
+            readers[name].append(step)
     for index, step in enumerate(program.steps):
         buffer = program.buffers[step.output]
         real[step.output] = _computed(step, real, buffer)
         if arithmetic_of(step, program) is Arithmetic.FLOAT:
-            fed = stand_in(real[step.output], share_wanted(step.output, program))
+            fed = stand_in(real[step.output], share_wanted(step.output, readers[step.output], program))
             evaluation = evaluated(step, given, buffer, places(prod(buffer.shape), SAMPLES))
             expected.append(_open(index, evaluation, length(step, program), fed))
             given[step.output] = fed.drawn(index, buffer.shape)
@@ -90,7 +94,7 @@ def expected_steps(program: Program, inputs: Mapping[str, Array]) -> list[Expect
             stands_in = expected[-1].stand_in
             given[step.output] = value if stands_in is None else stands_in.drawn(index, buffer.shape)
         for name in {*step.reads, step.output} - set(program.constants):
-            if last_reader.get(name, step) is step:
+            if not readers[name] or readers[name][-1] is step:
                 del real[name], given[name]
     return expected
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from openwork.lowering.arithmetic import Accumulator
+from openwork.lowering.arithmetic import Accumulator, sums_of_sizes
 from openwork.lowering.draft import Draft
 from openwork.lowering.integers.rescaling import requantize
 from openwork.lowering.integers.site import Coding, Site, StaysFloat
@@ -76,7 +76,7 @@ def largest_accumulator(weight: NDArray[np.integer], farthest: int, bias: NDArra
         farthest: the largest |input - zero point|.
         bias: int32[out] or int64[out].
     """
-    sums = farthest * np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(axis=1)
+    sums = farthest * sums_of_sizes(weight)
     if bias is not None:
         sums = sums + np.abs(bias.astype(np.int64))
     return int(sums.max(initial=0))

@@ -20,6 +20,8 @@ from openwork.lowering.requantize import Requantize
 from openwork.lowering.steps.elementwise import Add
 from openwork.lowering.steps.reads import ReadsInput
 
+_AT_ONCE = 1 << 20  # elements of a weight
+
 
 @dataclass(frozen=True, eq=False)
 class Conv:
@@ -62,7 +64,7 @@ class Conv:
         if self.requantize is None:
             y = self.bounds.clamp(self._convolve(x, weight) + bias)
         else:
-            sums = self._convolve(*exact(x, self.input_zero_point, weight))
+            sums = self._convolve(exact(x, self.input_zero_point, weight), weight.astype(np.float64))
             y = self.requantize.apply(accumulated(sums + bias, self.accumulator), trailing=spatial)
         return y if self.residual is None else self.residual.of(y, values[self.residual.inputs[1]])
 
@@ -100,5 +102,9 @@ class FullyConnected(ReadsInput):
         bias = values[self.bias] if self.bias is not None else 0
         if self.requantize is None:
             return self.bounds.clamp(x @ weight.T + bias)
-        centred, exact_weight = exact(x, self.input_zero_point, weight)
-        return self.requantize.apply(accumulated(centred @ exact_weight.T + bias, self.accumulator))
+        centred = exact(x, self.input_zero_point, weight)
+        # Some rows at a time: in float64 all would take eight times the memory.
+        some = max(1, _AT_ONCE // max(weight.shape[1], 1))
+        starts = range(0, len(weight), some)
+        sums = [centred @ weight[start : start + some].T.astype(np.float64) for start in starts]
+        return self.requantize.apply(accumulated(np.concatenate(sums, axis=-1) + bias, self.accumulator))
