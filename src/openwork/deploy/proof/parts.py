@@ -79,7 +79,7 @@ def _of_matmul(step: lowered.MatMul, values: Values, buffer: Buffer) -> Iterator
             yield _part(step, {first: a, second: b[..., columns]}, buffer, len(buffer.shape) - 1, columns)
 
 
-def _rows(step: lowered.Conv | lowered.FullyConnected, values: Values, rows: slice) -> Values:
+def _rows(step: lowered.Conv | lowered.FullyConnected, values: Values, rows: slice) -> dict[str, Array]:
     bias = {} if step.bias is None else {step.bias: values[step.bias].reshape(-1)[rows]}
     return {step.weight: values[step.weight][rows]} | bias
 
