@@ -16,7 +16,7 @@ from onnx import AttributeProto, TensorProto, defs
 from tests.frontends import opsets, strange
 from tests.frontends.test_fuzz_onnx import CORPUS
 from tests.frontends.test_tflite_damage import small_network
-from tests.frontends.test_tflite_operators import CASES, Case, build
+from tests.frontends.test_tflite_operators import CASES, build, shapes_and_range
 from tests.frontends.tflite_files import File
 
 SIZES = (0, -1, 1, 2, 3, 5, 8, 64, 1000, 2**31 - 1, 2**31, 2**32, 2**60, 2**63 - 1, -2, -3, -(2**63))
@@ -65,12 +65,18 @@ def _onnx_contents() -> Sequence[bytes]:
 
 @cache
 def _tflite_contents() -> Sequence[bytes]:
-    return [small_network(), *(_tflite_file(case).content() for case in CASES)]
+    return [small_network(), *(_tflite_file(index).content() for index in range(len(CASES)))]
 
 
-def _tflite_file(case: Case) -> File:
+def _tflite_file(index: int) -> File:
+    case = CASES[index]
     dtype = "int8" if "int8" in case.dtypes else case.dtypes[0]
-    return build(case, dtype, [(1, 2, 3, 4)], (-1.0, 1.0))
+    return build(case, dtype, *_shapes_and_range(index))
+
+
+@cache
+def _shapes_and_range(index: int) -> tuple[Sequence[tuple[int, ...]], tuple[float, float]]:
+    return shapes_and_range(CASES[index])
 
 
 # ---- bytes ----
@@ -305,7 +311,7 @@ MEANINGS: Sequence[Meaning] = (
 
 
 def _changed_tflite(random: Random) -> bytes:
-    file = _tflite_file(random.choice(CASES))
+    file = _tflite_file(random.randrange(len(CASES)))
     for _ in range(random.choice((1, 1, 2))):
         tensor, operator = random.choice(file.tensors), random.choice(file.operators)
         match random.randrange(7):

@@ -12,7 +12,7 @@ import pytest
 
 from tests.frontends.mutations import mutated
 
-FILES, CHUNK = 50_000, 5_000
+FILES, CHUNK = 50_000, 10_000
 
 
 @pytest.mark.slow
