@@ -30,7 +30,7 @@ from openwork.deploy.proof import noise
 from openwork.deploy.proof.conditioning import deviations, ill_conditioned, rounding_noise, tolerances
 from openwork.deploy.proof.difference import Difference, difference, value_range, worst
 from openwork.deploy.proof.isolated import IsolatedLibrary, on_each_instruction_set, step_labels
-from openwork.deploy.proof.original import OwnGraph
+from openwork.deploy.proof.original import OwnGraph, Said
 from openwork.deploy.proof.steps import Expected, expected_steps, first_wrong, write_steps
 from openwork.deploy.proof.tolerance import is_in_floats, is_told_by_outputs
 from openwork.deploy.tensors import QUANTIZED, TensorFile, random_inputs, write_tensor
@@ -110,7 +110,7 @@ def compile_model(
             target.name,
             inputs,
             outputs,
-            batch_of(program),
+            0 if isinstance(said, Said) and said.apart is False else batch_of(program),
             layout,
             threads,
             seed,

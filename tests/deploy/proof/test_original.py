@@ -276,3 +276,24 @@ def test_a_choice_whose_order_is_free_is_held_in_order(tmp_path: Path) -> None:
     (values, indices) = InferenceSession(tmp_path / "deploy").run(None, {"x": x})
     np.testing.assert_array_equal(values, np.sort(x, 0)[:4])
     np.testing.assert_array_equal(np.take_along_axis(x, indices, 0), values)
+
+
+@pytest.mark.parametrize(
+    ("body", "batch"),
+    [
+        ("y = Relu(x)", 1),
+        ("y = Slice(x, zero, one, zero)", 0),
+        ("y = Gather(x, zero)", 0),
+        ("f = Slice(x, zero, one, zero) y = Sub(x, f)", 0),
+        ("s = Size(x) c = Cast <to = 1> (s) y = Div(x, c)", 0),
+        ("y = Trilu(x)", 0),
+        ("y = Reshape(x, flat)", 0),
+        ("a = Reshape(x, turned) b = Softmax(a) y = Reshape(b, back)", 0),
+    ],
+)
+def test_one_row_of_an_open_batch_is_held_among_others(tmp_path: Path, body: str, batch: int) -> None:
+    """Shapes of one row do not tell that more would be mixed, or that only the first is taken."""
+    shapes = {"flat": [1, -1], "turned": [4, -1], "back": [-1, 4]}
+    constants = {name: np.array(each) for name, each in {"zero": [0], "one": [1], **shapes}.items()}
+    path = saved(graph(f"(float[N,4] x) => (float[M,K] y) {{ {body} }}", **constants), tmp_path / "model.onnx")
+    assert compiled(path, tmp_path / "deploy").batch == batch

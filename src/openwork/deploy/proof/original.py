@@ -47,11 +47,13 @@ class Said:
     """What the original file computes: an array an output, in order; other floats as float32.
 
     halves: whether it computes in float16 or bfloat16, which openwork does not.
+    apart: whether rows among others give what they give alone; None where nobody can say.
     """
 
     outputs: list[Array]
     runtime: str
     halves: bool
+    apart: bool | None = None
 
     @property
     def reference(self) -> Reference:
@@ -187,7 +189,7 @@ def _run(path: Path, folder: Path) -> Said | str:
     if isinstance(answer, str):
         return answer
     outputs = [np.load(folder / f"output{index}.npy") for index in range(answer["outputs"])]
-    return Said(outputs, answer["runtime"], answer["halves"])
+    return Said(outputs, answer["runtime"], answer["halves"], answer["apart"])
 
 
 def _answer(path: Path, folder: Path, *question: str) -> Mapping[str, Any] | str:

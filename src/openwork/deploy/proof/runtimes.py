@@ -44,6 +44,49 @@ def run_onnx(path: Path, inputs: Sequence[Array]) -> tuple[list[Array], str, boo
     inputs: in the model's order; float32 also where the model takes other floats.
     """
     ort, proto = _opened(path)
+    results = _results(ort, proto, path, inputs, _as_written(ort, proto))
+    return results, f"onnxruntime {ort.__version__}", _in_halves(proto)
+
+
+def keeps_rows_apart(path: Path, inputs: Sequence[Array], results: Sequence[Array]) -> bool | None:
+    """Whether rows of inputs among other rows give what they give alone: of a model with an open first axis.
+
+    What is made of axes and sizes of 1 tells nothing of more rows: which of them a slice takes, or where a reshape
+    puts them. So onnxruntime is asked, with other rows in front and behind.
+
+    results: of `inputs`. Returns: None where the model insists on a number of rows.
+    """
+    ort, proto = _opened(path)
+    firsts = [value.type.tensor_type.shape.dim[:1] for value in _taken(proto)]
+    if not firsts or any(not first or first[0].HasField("dim_value") for first in firsts):
+        return None
+    among = [np.concatenate([other, array, other]) for array, other in zip(inputs, map(_other, inputs), strict=True)]
+    try:
+        together = _results(ort, proto, path, among, _as_written(ort, proto))
+    except NotRunError:
+        return False
+    return all(map(_is_among, results, together))
+
+
+def _other(array: Array) -> Array:
+    """Rows that differ: each one's elements move on, and floats become smaller."""
+    moved = np.roll(array.reshape(len(array), -1), 1, axis=1).reshape(array.shape)
+    return moved * moved.dtype.type(0.5) if moved.dtype.kind == "f" else moved
+
+
+def _is_among(result: Array, together: Array) -> bool:
+    """Whether a result is the middle of three; but for roundings, which `lowering.batch_of` is strict about."""
+    rows = result.shape[0] if result.ndim else 0
+    if together.shape != (3 * rows, *result.shape[1:]):
+        return False
+    a, b = result.astype(np.float64), together[rows : 2 * rows].astype(np.float64)
+    finite = np.isfinite(a) & np.isfinite(b)
+    a, b = np.where(finite, a, 0), np.where(finite, b, 0)
+    return bool(np.abs(a - b).mean() <= 1e-2 * np.abs(a).max(initial=0)) if a.size else True
+
+
+def _as_written(ort: ModuleType, proto: Any) -> Any:
+    """Options by which onnxruntime computes what the file says."""
     options = _options(ort)
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     if any(node.op_type.startswith(_INTEGER_KERNELS) for node in proto.graph.node):
@@ -51,8 +94,7 @@ def run_onnx(path: Path, inputs: Sequence[Array]) -> tuple[list[Array], str, boo
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
         options.add_session_config_entry("session.disable_quant_qdq", "1")
         options.add_session_config_entry("session.x64quantprecision", "1")
-    results = _results(ort, proto, path, inputs, options)
-    return results, f"onnxruntime {ort.__version__}", _in_halves(proto)
+    return options
 
 
 def saturation(path: Path, inputs: Sequence[Array]) -> float:
@@ -92,9 +134,7 @@ def _options(ort: ModuleType) -> Any:
 def _results(ort: ModuleType, proto: Any, path: Path, inputs: Sequence[Array], options: Any) -> list[Array]:
     import onnx
 
-    names = {tensor.name for tensor in proto.graph.initializer}
-    names |= {tensor.values.name for tensor in proto.graph.sparse_initializer}
-    taken = [value for value in proto.graph.input if value.name not in names]
+    taken = _taken(proto)
     if len(taken) != len(inputs):
         raise NotRunError(f"it takes {len(taken)} inputs, openwork's graph {len(inputs)}")
     options.add_session_config_entry(
@@ -114,6 +154,13 @@ def _results(ort: ModuleType, proto: Any, path: Path, inputs: Sequence[Array], o
     except Exception as error:  # onnxruntime's exceptions have no common base
         raise NotRunError(f"onnxruntime refuses it ({_one_line(error)})") from error
     return [np.asarray(result) for result in results]
+
+
+def _taken(proto: Any) -> list[Any]:
+    """The inputs, without weights that may be replaced."""
+    names = {tensor.name for tensor in proto.graph.initializer}
+    names |= {tensor.values.name for tensor in proto.graph.sparse_initializer}
+    return [value for value in proto.graph.input if value.name not in names]
 
 
 def run_tflite(path: Path, inputs: Sequence[Array]) -> tuple[list[Array], str, bool]:
@@ -204,13 +251,15 @@ def main(path: Path, folder: Path, question: str = "results") -> None:
         if question == "saturation":
             (folder / "answer.json").write_text(json.dumps({"saturation": saturation(path, inputs)}))
             return
-        results, runtime, halves = (run_tflite if path.suffix.lower() == ".tflite" else run_onnx)(path, inputs)
+        is_tflite = path.suffix.lower() == ".tflite"
+        results, runtime, halves = (run_tflite if is_tflite else run_onnx)(path, inputs)
         for index, result in enumerate(results):
             if result.dtype.kind not in "fiub":
                 raise NotRunError(f"output {index} is of {result.dtype}")
             wide = result.astype(np.float32) if result.dtype.kind == "f" else result
             np.save(folder / f"output{index}.npy", wide)
-        answer: dict[str, Any] = {"outputs": len(results), "runtime": runtime, "halves": halves}
+        apart = None if is_tflite else keeps_rows_apart(path, inputs, results)
+        answer: dict[str, Any] = {"outputs": len(results), "runtime": runtime, "halves": halves, "apart": apart}
     except NotRunError as reason:
         answer = {"refused": str(reason)}
     (folder / "answer.json").write_text(json.dumps(answer))
