@@ -311,7 +311,7 @@ def test_infinity_and_no_number_are_results_like_others(tmp_path: Path) -> None:
     """As onnxruntime gives them; where there are none the network is held as ever."""
     w = Writer()
     x = w.input("x", (2, 8))
-    masked = w.op("Where", w.op("Less", x, w.constant(np.float32(0))), w.constant(np.float32(-np.inf)), x, name="a")
+    masked = w.op("Where", w.op("Less", x, w.constant(np.float32(0.5))), w.constant(np.float32(-np.inf)), x, name="a")
     model = w.model(masked, w.op("Sqrt", w.gemm(x, 8, 8), name="b"))
     onnx.save(ir.to_proto(model), tmp_path / "model.onnx")
     model = canonical(model)
@@ -324,6 +324,16 @@ def test_infinity_and_no_number_are_results_like_others(tmp_path: Path) -> None:
     expected = evaluate(model, {"x": x})
     for name, result in zip(("a", "b"), InferenceSession(tmp_path / "deploy").run(None, {"x": x}), strict=True):
         np.testing.assert_allclose(result, expected[name], rtol=1e-3, atol=1e-5)
+
+
+def test_inputs_of_a_root_are_not_negative(tmp_path: Path) -> None:
+    """One NaN in a row would leave no number behind a layer."""
+    w = Writer()
+    model = canonical(w.model(w.gemm(w.op("Sqrt", w.input("x", (2, 8))), 8, 4, name="y")))
+    artifact = compile_model(model, tmp_path / "deploy", target=CPU)
+    assert not artifact.notes()
+    assert np.isfinite(read_tensor(artifact.directory, artifact.outputs[0])).all()
+    assert verify(tmp_path / "deploy").passed
 
 
 def test_a_compilation_killed_half_way_leaves_no_artifact_and_can_be_repeated(tmp_path: Path) -> None:

@@ -89,8 +89,7 @@ def compile_model(
     outputs = _tensor_files(program, program.outputs, "ref_result_{}.bin")
     with whole_directory(directory, may_replace=partial(check_replaceable, force=force)) as folder:
         steps = build(program, folder, target=target, threads=threads)
-        values = random_inputs(inputs, seed)
-        references = _references(model, program, values)
+        values, references = _tested(model, program, inputs, seed)
         graph = OwnGraph(
             program, {name: references[name] for name in program.outputs}, layout, rounding_of(model), bool(dynamic)
         )
@@ -163,17 +162,40 @@ def _tensor_files(program: Program, names: Sequence[str], file: str) -> tuple[Te
     )
 
 
+def _tested(
+    model: ir.Model, program: Program, inputs: Sequence[TensorFile], seed: int
+) -> tuple[dict[str, NDArray[np.generic]], dict[str, NDArray[np.generic]]]:
+    """Test inputs, and what the outputs should be: of random inputs, or of their magnitudes where those leave more
+    numbers, as in front of a logarithm or a root.
+
+    Raises: VerificationError: an output holds no number in either case.
+    """
+    values = random_inputs(inputs, seed)
+    references = _references(model, program, values)
+    if _missing(program, references):
+        positive = {name: np.abs(array) if array.dtype == np.float32 else array for name, array in values.items()}
+        others = _references(model, program, positive)
+        if _missing(program, others) < _missing(program, references):
+            values, references = positive, others
+    for name in program.outputs:
+        if references[name].size and not np.isfinite(references[name]).any():
+            raise VerificationError(
+                f"output {name!r}: the reference holds nothing but NaN or infinity; check the model's weights"
+            )
+    return values, references
+
+
+def _missing(program: Program, references: Values) -> int:
+    """How many elements of the outputs are no numbers."""
+    return sum(int(np.count_nonzero(~np.isfinite(references[name]))) for name in program.outputs)
+
+
 def _references(model: ir.Model, program: Program, inputs: Values) -> dict[str, NDArray[np.generic]]:
     """What the outputs should be, from the interpreter where there are quantized integers, else from onnxruntime."""
     if not any(buffer.dtype in QUANTIZED for buffer in program.buffers.values()):
         references = evaluate(model, inputs)
     else:
         references = interpreter.run(program, inputs)
-    for name in program.outputs:
-        if references[name].size and not np.isfinite(references[name]).any():
-            raise VerificationError(
-                f"output {name!r}: the reference holds nothing but NaN or infinity; check the model's weights"
-            )
     return references
 
 

@@ -70,8 +70,8 @@ def keeps_rows_apart(path: Path, inputs: Sequence[Array], results: Sequence[Arra
 
 def _other(array: Array) -> Array:
     """Rows that differ: each one's elements move on, and floats become smaller."""
-    moved = np.roll(array.reshape(len(array), -1), 1, axis=1).reshape(array.shape)
-    return moved * moved.dtype.type(0.5) if moved.dtype.kind == "f" else moved
+    moved: Array = np.roll(array.reshape(len(array), -1), 1, axis=1).reshape(array.shape)
+    return (moved.astype(np.float64) / 2).astype(moved.dtype) if moved.dtype.kind == "f" else moved
 
 
 def _is_among(result: Array, together: Array) -> bool:
