@@ -9,13 +9,15 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from openwork.errors import ArtifactError
 from openwork.files.put import flush, flush_tree, put, recover
 from openwork.files.temporary import only_writer, temporary_directory, temporary_file
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def read_regular(path: Path) -> bytes:
@@ -66,8 +68,10 @@ def write_whole(path: Path, content: bytes | str) -> None:
             put(temporary, place)
 
 
-def write_array(path: Path, array: NDArray[np.generic]) -> None:
+def write_array(path: Path, array: "NDArray[np.generic]") -> None:
     """Write an array as a .npy file, as `write_whole` does. Raises: ArtifactError: the place cannot be written."""
+    import numpy as np  # this floor is everybody's, and `--help` does without
+
     file = io.BytesIO()
     np.save(file, array)
     write_whole(path, file.getvalue())

@@ -70,17 +70,33 @@ def _set_versions(owner: onnx.ModelProto | onnx.FunctionProto, versions: dict[st
 
 
 def _lower_version(model: onnx.ModelProto) -> None:
-    """A model of a newer version is one of NEWEST_OPSET, if all its operators are."""
+    """A model of a newer version is one of NEWEST_OPSET, if all its operators could be."""
     newest = opset(model)
     if newest <= NEWEST_OPSET:
         return
-    newer = [node for node in parts.nodes(model) if not _same(node, newest, NEWEST_OPSET)]
+    newer = [node for node in parts.nodes(model) if not _could_be(node, newest, NEWEST_OPSET)]
     if newer:
         reason = f"opset {newest} is newer than {NEWEST_OPSET}, the newest that openwork takes, and changed it"
         raise UnsupportedError([UnsupportedNode(node.name, node.op_type, reason) for node in newer])
     for owner in (model, *model.functions):
         versions = {each.domain: each.version for each in owner.opset_import}
         _set_versions(owner, {**versions, "": min(versions[""], NEWEST_OPSET)})
+
+
+def _could_be(node: onnx.NodeProto, newer: int, older: int) -> bool:
+    """Whether a node of a newer version has nothing that the older one does not know: most versions only add types, or
+    an attribute whose default is what was before."""
+    if node.domain:
+        return True
+    if not (onnx.defs.has(node.op_type, newer, "") and onnx.defs.has(node.op_type, older, "")):
+        return False
+    now, before = (onnx.defs.get_schema(node.op_type, version, "") for version in (newer, older))
+    return (
+        {attribute.name for attribute in node.attribute} <= set(before.attributes) <= set(now.attributes)
+        and all(now.attributes[name].default_value == each.default_value for name, each in before.attributes.items())
+        and len(node.input) <= before.max_input
+        and len(node.output) <= before.max_output
+    )
 
 
 def _import_alike(function: onnx.FunctionProto, version: int) -> None:
