@@ -263,7 +263,7 @@ def test_swish_is_silu_or_its_parts() -> None:
         np.testing.assert_allclose(result, x / (1 + np.exp(-alpha * x.astype(np.float64))), rtol=1e-6)
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float16", "uint16"])
+@pytest.mark.parametrize("dtype", ["uint16", "uint32"])
 def test_other_dtypes_are_refused_with_the_reason(dtype: str) -> None:
     writer = Writer()
     x = writer.op("Cast", writer.input("x", (3,)), to=int(onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))))
