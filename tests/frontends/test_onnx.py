@@ -115,11 +115,6 @@ def test_weights_that_are_no_numbers_are_named(path, value, dtype):
     refused(path, "tensor 'b' has 1 of 2 elements that are NaN or infinite")
 
 
-def test_an_output_that_is_listed_twice(path):
-    path.write_bytes(to_bytes(graph("(float[2] x) => (float[2] y, float[2] y) { y = Relu(x) }")))
-    refused(path, "lists output 'y' twice")
-
-
 def test_constants_inside_nodes_are_looked_at_too(path):
     constant = onnx.numpy_helper.from_array(np.float32([np.nan, 1]))
     proto = onnx.ModelProto.FromString(to_bytes(graph("(float[2] x) => (float[2] y) { y = Add(x, c) }")))

@@ -192,11 +192,17 @@ def test_a_function_may_be_of_another_version_where_it_means_the_same(operator, 
     np.testing.assert_allclose(evaluate(loaded, {"x": x})["y"], expected, rtol=1e-5, atol=1e-6)
 
 
-def test_operators_that_a_newer_version_changed_are_named(tmp_path):
+def test_operators_that_a_newer_version_brought_or_changed_are_named(tmp_path):
+    """Celu only has more types there; SwiGLU is new, and so is an attribute of Range that is not as before."""
     model = strange.network(28)
     assert load(model, tmp_path).graph.opset_imports[""] == NEWEST_OPSET
     model.graph.node[1].CopyFrom(helper.make_node("Celu", ["c"], ["r"], name="smooth"))
-    with pytest.raises(UnsupportedError, match=f"Celu 'smooth': opset 28 is newer than {NEWEST_OPSET}"):
+    assert load(model, tmp_path).graph.opset_imports[""] == NEWEST_OPSET
+    model.graph.node[1].CopyFrom(helper.make_node("SwiGLU", ["c"], ["r"], name="smooth"))
+    with pytest.raises(UnsupportedError, match=f"SwiGLU 'smooth': opset 28 is newer than {NEWEST_OPSET}"):
+        load(model, tmp_path)
+    model.graph.node[1].CopyFrom(helper.make_node("Range", ["c", "c", "c"], ["r"], name="numbers", stash_type=0))
+    with pytest.raises(UnsupportedError, match="Range 'numbers'"):
         load(model, tmp_path)
 
 

@@ -305,8 +305,12 @@ def test_two_clips_become_one_rescale_at_most() -> None:
     assert not isinstance(step, Clip)
 
 
-def test_scales_beyond_float32_stay_float() -> None:
+def test_scales_whose_ratio_is_beyond_float32_are_a_table() -> None:
     writer = Writer()
-    x = writer.dequantize(writer.input("x", (1, 4), "uint8"), 1e30, 0)
-    program = lower(writer.model(writer.quantize(writer.op("Relu", x), 1e-30, 0)))
-    assert kinds(program) == ["Dequantize", "Clip", "Quantize"]
+    x = writer.dequantize(writer.input("x", (256,), "uint8"), 1e30, 0)
+    model = writer.model(writer.quantize(writer.op("Relu", x), 1e-30, 0, name="y"))
+    inputs = {"x": np.arange(256, dtype=np.uint8)}
+    expected = evaluate(model, inputs)["y"]
+    program = lower(model)
+    assert kinds(program) == ["Lookup"]
+    np.testing.assert_array_equal(interpreter.run(program, inputs)["y"], expected)

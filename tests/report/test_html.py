@@ -6,7 +6,14 @@ from markupsafe import Markup
 
 from openwork.report.html import render
 
-ANALYSIS = {"title": "<a> & b", "facts": {"run as": "1 < 2"}, "headings": (), "rows": (), "drawing": Markup("<svg/>")}
+ANALYSIS = {
+    "title": "<a> & b",
+    "facts": {"run as": "1 < 2"},
+    "headings": (),
+    "rows": (),
+    "drawing": Markup("<svg/>"),
+    "worst": "worst: y",
+}
 
 
 class Nothing:

@@ -45,10 +45,6 @@ def check_rules(model: onnx.ModelProto, source: str) -> None:
     _check_types(model, rules)
     free = _check_graph(model.graph, (), rules)
     assert not free
-    outputs = [value.name for value in model.graph.output]
-    for name in outputs:
-        if outputs.count(name) > 1:
-            raise ModelError(f"{source}: lists output {name!r} twice; openwork gives each once, remove one of them")
     for function in model.functions:
         inside = _Rules(source, _versions(function.opset_import))
         nodes = list(function.node)

@@ -78,6 +78,9 @@ def _lower_version(model: onnx.ModelProto) -> None:
     if newer:
         reason = f"opset {newest} is newer than {NEWEST_OPSET}, the newest that openwork takes, and changed it"
         raise UnsupportedError([UnsupportedNode(node.name, node.op_type, reason) for node in newer])
+    for node in parts.nodes(model):
+        for attribute in _added(node, NEWEST_OPSET):
+            node.attribute.remove(attribute)
     for owner in (model, *model.functions):
         versions = {each.domain: each.version for each in owner.opset_import}
         _set_versions(owner, {**versions, "": min(versions[""], NEWEST_OPSET)})
@@ -90,13 +93,22 @@ def _could_be(node: onnx.NodeProto, newer: int, older: int) -> bool:
         return True
     if not (onnx.defs.has(node.op_type, newer, "") and onnx.defs.has(node.op_type, older, "")):
         return False
-    now, before = (onnx.defs.get_schema(node.op_type, version, "") for version in (newer, older))
+    now, before = (onnx.defs.get_schema(node.op_type, version, "").attributes for version in (newer, older))
+    schema = onnx.defs.get_schema(node.op_type, older, "")
     return (
-        {attribute.name for attribute in node.attribute} <= set(before.attributes) <= set(now.attributes)
-        and all(now.attributes[name].default_value == each.default_value for name, each in before.attributes.items())
-        and len(node.input) <= before.max_input
-        and len(node.output) <= before.max_output
+        all(each.name in now and each == now[each.name].default_value for each in _added(node, older))
+        and all(name in now and now[name].default_value == each.default_value for name, each in before.items())
+        and len(node.input) <= schema.max_input
+        and len(node.output) <= schema.max_output
     )
+
+
+def _added(node: onnx.NodeProto, older: int) -> list[onnx.AttributeProto]:
+    """Its attributes that an older version does not have."""
+    if node.domain:
+        return []
+    before = onnx.defs.get_schema(node.op_type, older, "").attributes
+    return [attribute for attribute in node.attribute if attribute.name not in before]
 
 
 def _import_alike(function: onnx.FunctionProto, version: int) -> None:
