@@ -17,7 +17,7 @@ ANALYSIS = {
 
 
 class Nothing:
-    final_distance, batches, outputs = 0.5, 3, {}
+    final_distance, batches, outputs, constant = 0.5, 3, {}, ()
 
 
 def test_text_is_escaped_and_markup_is_not() -> None:
