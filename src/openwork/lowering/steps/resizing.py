@@ -159,9 +159,11 @@ class GridSample(ReadsInputs):
     def _taps(self, grid: Array, size: int) -> list[tuple[Array, Array]]:
         """The places along an axis that each result is made of, and their weights: 0 for padding with zeros."""
         one, half = np.float32(1), np.float32(0.5)
-        at = (grid + one) * half * np.float32(size - 1)
-        if not self.align_corners:
-            at = ((grid + one) * np.float32(size) - one) * half
+        with np.errstate(invalid="ignore", over="ignore"):  # a coordinate may be infinite, or no number
+            if self.align_corners:
+                at = (grid + one) * half * np.float32(size - 1)
+            else:
+                at = ((grid + one) * np.float32(size) - one) * half
         at = np.fmin(np.fmax(at, np.float32(-FARTHEST)), np.float32(FARTHEST))
         first = np.rint(at) if self.mode == "nearest" else np.floor(at)
         above = at - first
